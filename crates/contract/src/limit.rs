@@ -1,0 +1,25 @@
+//! Bounds of the lanes and of what one participant may hold, with their reasons.
+
+/// Commands waiting for a worker: a burst of a few hundred joins at once; beyond that the rooms wait.
+pub const COMMANDS_MAX: usize = 1024;
+/// Events waiting for the control plane: answers and data of a full command lane fit several times over.
+pub const EVENTS_MAX: usize = 16 * COMMANDS_MAX;
+/// Messages waiting for a room.
+pub const INBOX_MAX: usize = 1024;
+/// Signal responses waiting for one client; a client that is so far behind is disconnected.
+pub const SIGNALS_MAX: usize = 256;
+/// Bytes of data messages one session may have under way in the worker.
+pub const DATA_BYTES_PER_SESSION_MAX: usize = 4 << 20;
+/// Tracks one participant may publish (LiveKit has no bound; each costs rings of packets).
+pub const TRACKS_PER_SESSION_MAX: usize = 64;
+/// AddTrack requests whose media has not come (LiveKit: 20).
+pub const PENDING_TRACKS_MAX: usize = 20;
+/// Subscriptions of one participant: one m-line each.
+pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 1000;
+/// The largest message of a data channel in bytes; advertised as `max-message-size` (LiveKit: 65535).
+pub const DATA_MESSAGE_MAX: usize = 65_535;
+
+const _: () = assert!(
+    EVENTS_MAX >= 16 * COMMANDS_MAX,
+    "a worker must never wait for the control plane"
+);

@@ -1,0 +1,37 @@
+//! Wall-clock time for cores that may not read a clock.
+
+use std::time::{Duration, Instant};
+
+/// Ties the monotonic clock, which cores are handed, to Unix time, which the wire shows.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock {
+    at: Instant,
+    unix: Duration,
+}
+
+impl WallClock {
+    /// `unix` is the time since the Unix epoch at the moment `at`.
+    pub const fn new(at: Instant, unix: Duration) -> Self {
+        Self { at, unix }
+    }
+
+    /// Time since the Unix epoch at `now`.
+    pub fn unix(&self, now: Instant) -> Duration {
+        match now.checked_duration_since(self.at) {
+            Some(later) => self.unix.saturating_add(later),
+            None => self
+                .unix
+                .saturating_sub(self.at.saturating_duration_since(now)),
+        }
+    }
+
+    /// Whole seconds since the Unix epoch, as most of LiveKit's fields have them.
+    pub fn unix_secs(&self, now: Instant) -> i64 {
+        i64::try_from(self.unix(now).as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn unix_ms(&self, now: Instant) -> i64 {
+        i64::try_from(self.unix(now).as_millis()).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,402 @@
+//! ICE, DTLS and SCTP of one PeerConnection, and the SRTP that DTLS keys.
+//!
+//! str0m's `DirectApi` may panic when it is called out of order, so the order is fixed here: candidates and credentials, then
+//! once fingerprint, DTLS and SCTP, then channels. Datagrams of RTP and RTCP never come here.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use str0m::channel::{ChannelConfig, ChannelId as StreamId, Reliability};
+use str0m::config::Fingerprint as PeerFingerprint;
+use str0m::ice::IceCreds;
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output as RtcOutput, Rtc, RtcConfig};
+
+use crate::TransportError;
+use crate::certificate::Certificate;
+use crate::dtls_keys::{self, KeySlot};
+use crate::srtp::{Opener, Profile, Sealer, SrtpKeys};
+
+/// Remote candidates that are looked at; a client has a handful per interface.
+pub const REMOTE_CANDIDATES_MAX: usize = 64;
+/// Bytes that wait for a slow peer's SCTP before a message is refused.
+const SCTP_BUFFER_MAX: usize = 1 << 20;
+/// As the SDP says (`a=max-message-size`).
+pub const MESSAGE_MAX: u32 = 65_535;
+
+/// One data channel of this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChannelId(u32);
+
+/// How a connection starts.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionConfig<'a> {
+    pub certificate: &'a Certificate,
+    /// Our addresses, as host candidates.
+    pub candidates: &'a [SocketAddr],
+    pub ice_lite: bool,
+    /// We nominate (the side of a client).
+    pub controlling: bool,
+}
+
+/// What the peer's SDP says about its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    pub ufrag: String,
+    pub pwd: String,
+    pub fingerprint: Fingerprint,
+    /// We are the DTLS client.
+    pub dtls_active: bool,
+}
+
+/// A certificate's digest (RFC 8122).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The hash function's name, `sha-256`.
+    pub algorithm: String,
+    pub bytes: Vec<u8>,
+}
+
+/// What a connection wants done, or reports.
+#[derive(Debug)]
+pub enum Output {
+    Transmit {
+        source: SocketAddr,
+        destination: SocketAddr,
+        contents: Vec<u8>,
+    },
+    /// DTLS is done and SRTP has its keys.
+    Connected,
+    ChannelOpen {
+        id: ChannelId,
+        label: String,
+    },
+    Data {
+        id: ChannelId,
+        binary: bool,
+        data: Vec<u8>,
+    },
+    ChannelClosed {
+        id: ChannelId,
+    },
+    /// It will not work any more.
+    Failed(TransportError),
+}
+
+/// One PeerConnection's transport.
+pub struct Connection {
+    rtc: Rtc,
+    ufrag: String,
+    pwd: String,
+    fingerprint: String,
+    started: bool,
+    failed: bool,
+    slot: KeySlot,
+    keys: Option<SrtpKeys>,
+    dtls_active: bool,
+    remote_candidates: usize,
+    channels: Vec<StreamId>,
+    outputs: VecDeque<Output>,
+    timeout: Option<Instant>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("started", &self.started)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    pub fn new(now: Instant, config: ConnectionConfig<'_>) -> Self {
+        let slot = KeySlot::default();
+        let mut settings = RtcConfig::new()
+            .set_crypto_provider(dtls_keys::provider())
+            .set_dtls_cert(config.certificate.0.clone())
+            .set_ice_lite(config.ice_lite)
+            .set_rtp_mode(true)
+            .set_sctp_max_buffered_amount(SCTP_BUFFER_MAX)
+            .set_sctp_max_message_size(MESSAGE_MAX);
+        settings = settings.set_stats_interval(None);
+        let mut rtc = dtls_keys::with_slot(&slot, || settings.build(now));
+        for address in config.candidates {
+            if let Ok(candidate) = Candidate::host(*address, Protocol::Udp) {
+                rtc.add_local_candidate(candidate);
+            }
+        }
+        let mut direct = rtc.direct_api();
+        direct.set_ice_controlling(config.controlling);
+        let IceCreds { ufrag, pass } = direct.local_ice_credentials();
+        let fingerprint = direct.local_dtls_fingerprint().to_string();
+        Self {
+            rtc,
+            ufrag,
+            pwd: pass,
+            fingerprint,
+            started: false,
+            failed: false,
+            slot,
+            keys: None,
+            dtls_active: false,
+            remote_candidates: 0,
+            channels: Vec::new(),
+            outputs: VecDeque::new(),
+            timeout: Some(now),
+        }
+    }
+
+    pub fn local_ufrag(&self) -> &str {
+        &self.ufrag
+    }
+
+    pub fn local_password(&self) -> &str {
+        &self.pwd
+    }
+
+    /// `sha-256 AB:CD:…`, as the SDP writes it.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Starts ICE, DTLS and SCTP. Later calls only matter when the credentials differ, see [`Connection::restart_ice`].
+    pub fn start(&mut self, now: Instant, remote: &Remote) {
+        if self.started || self.failed {
+            return;
+        }
+        self.started = true;
+        self.dtls_active = remote.dtls_active;
+        let mut direct = self.rtc.direct_api();
+        direct.set_remote_ice_credentials(IceCreds {
+            ufrag: remote.ufrag.clone(),
+            pass: remote.pwd.clone(),
+        });
+        direct.set_remote_fingerprint(PeerFingerprint {
+            hash_func: remote.fingerprint.algorithm.clone(),
+            bytes: remote.fingerprint.bytes.clone(),
+        });
+        if let Err(error) = direct.start_dtls(remote.dtls_active) {
+            self.fail(error.to_string());
+            return;
+        }
+        self.rtc.direct_api().start_sctp(remote.dtls_active);
+        self.handle_timeout(now);
+    }
+
+    /// The peer restarted ICE: new credentials on both sides, the keys stay (RFC 8445 §2.4).
+    pub fn restart_ice(&mut self, now: Instant, ufrag: &str, pwd: &str) {
+        let ours = IceCreds::new();
+        (self.ufrag, self.pwd) = (ours.ufrag.clone(), ours.pass.clone());
+        self.remote_candidates = 0;
+        let mut direct = self.rtc.direct_api();
+        direct.set_local_ice_credentials(ours);
+        direct.set_remote_ice_credentials(IceCreds {
+            ufrag: ufrag.to_owned(),
+            pass: pwd.to_owned(),
+        });
+        self.handle_timeout(now);
+    }
+
+    /// Takes a line `candidate:…` (with or without `a=`). Names instead of addresses (mDNS) and an empty line are ignored.
+    pub fn add_remote_candidate(&mut self, line: &str) -> Result<(), TransportError> {
+        let line = line.trim().trim_start_matches("a=");
+        if line.is_empty() || line.contains(".local") {
+            return Ok(());
+        }
+        if self.remote_candidates >= REMOTE_CANDIDATES_MAX {
+            return Err(TransportError::Candidate("too many".to_owned()));
+        }
+        let candidate = Candidate::from_sdp_string(line)
+            .map_err(|error| TransportError::Candidate(error.to_string()))?;
+        self.remote_candidates += 1;
+        // TCP candidates of a peer are active ones (port 9): it connects to us
+        if candidate.proto() == Protocol::Udp && candidate.addr().port() != 0 {
+            self.rtc.add_remote_candidate(candidate);
+        }
+        Ok(())
+    }
+
+    /// A datagram of STUN or DTLS. `destination` is the local candidate it came to.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        datagram: &[u8],
+    ) {
+        if self.failed {
+            return;
+        }
+        // what str0m cannot parse is a stranger's
+        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else {
+            return;
+        };
+        let result = self.rtc.handle_input(Input::Receive(now, receive));
+        self.settle(result.map_err(|error| error.to_string()));
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.failed {
+            return;
+        }
+        let result = self.rtc.handle_input(Input::Timeout(now));
+        self.settle(result.map_err(|error| error.to_string()));
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timeout
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// What seals media, once DTLS is done.
+    pub fn sealer(&mut self) -> Option<&mut Sealer> {
+        self.keys.as_mut().map(|keys| &mut keys.sealer)
+    }
+
+    /// What opens media, once DTLS is done.
+    pub fn opener(&mut self) -> Option<&mut Opener> {
+        self.keys.as_mut().map(|keys| &mut keys.opener)
+    }
+
+    pub fn profile(&self) -> Option<Profile> {
+        self.keys.as_ref().map(|keys| keys.sealer.profile())
+    }
+
+    /// Opens a channel as soon as SCTP is up (in-band, RFC 8832). `max_retransmits` none: reliable.
+    pub fn create_data_channel(
+        &mut self,
+        label: &str,
+        ordered: bool,
+        max_retransmits: Option<u16>,
+    ) {
+        if !self.started || self.failed {
+            return;
+        }
+        let reliability = match max_retransmits {
+            None => Reliability::Reliable,
+            Some(retransmits) => Reliability::MaxRetransmits { retransmits },
+        };
+        let config = ChannelConfig {
+            label: label.to_owned(),
+            ordered,
+            reliability,
+            ..ChannelConfig::default()
+        };
+        self.rtc.direct_api().create_data_channel(config);
+        self.drain();
+    }
+
+    /// Sends one message; false when the buffer is full or the channel is gone.
+    pub fn send_data(&mut self, now: Instant, id: ChannelId, binary: bool, data: &[u8]) -> bool {
+        let Some(stream) = self.channels.get(id.0 as usize).copied() else {
+            return false;
+        };
+        if self.failed || data.len() > MESSAGE_MAX as usize {
+            return false;
+        }
+        let sent = self
+            .rtc
+            .channel(stream)
+            .is_some_and(|mut channel| channel.write(binary, data).unwrap_or(false));
+        self.handle_timeout(now);
+        sent
+    }
+
+    fn settle(&mut self, result: Result<(), String>) {
+        match result {
+            Ok(()) => self.drain(),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, why: String) {
+        if !self.failed {
+            self.failed = true;
+            self.timeout = None;
+            self.outputs
+                .push_back(Output::Failed(TransportError::Connection(why)));
+        }
+    }
+
+    /// Everything str0m has to say, until it names its next deadline.
+    fn drain(&mut self) {
+        loop {
+            match self.rtc.poll_output() {
+                Ok(RtcOutput::Timeout(at)) => {
+                    self.timeout = self.rtc.is_alive().then_some(at);
+                    break;
+                }
+                Ok(RtcOutput::Transmit(transmit)) => {
+                    let (source, destination) = (transmit.source, transmit.destination);
+                    self.outputs.push_back(Output::Transmit {
+                        source,
+                        destination,
+                        contents: transmit.contents.to_vec(),
+                    });
+                }
+                Ok(RtcOutput::Event(event)) => self.event(event),
+                Err(error) => {
+                    self.fail(error.to_string());
+                    break;
+                }
+            }
+        }
+        self.take_keys();
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::ChannelOpen(stream, label) => {
+                let id = self.channel_id(stream);
+                self.outputs.push_back(Output::ChannelOpen { id, label });
+            }
+            Event::ChannelData(message) => {
+                let id = self.channel_id(message.id);
+                self.outputs.push_back(Output::Data {
+                    id,
+                    binary: message.binary,
+                    data: message.data,
+                });
+            }
+            Event::ChannelClose(stream) => {
+                let id = self.channel_id(stream);
+                self.outputs.push_back(Output::ChannelClosed { id });
+            }
+            Event::Closed => self.fail("closed by the peer".to_owned()),
+            _ => {}
+        }
+    }
+
+    fn channel_id(&mut self, stream: StreamId) -> ChannelId {
+        let at = self
+            .channels
+            .iter()
+            .position(|known| *known == stream)
+            .unwrap_or_else(|| {
+                self.channels.push(stream);
+                self.channels.len() - 1
+            });
+        ChannelId(at as u32)
+    }
+
+    fn take_keys(&mut self) {
+        let Some(exported) = self.slot.take() else {
+            return;
+        };
+        match SrtpKeys::derive(exported.profile, &exported.material, self.dtls_active) {
+            Ok(keys) => {
+                self.keys = Some(keys);
+                self.outputs.push_back(Output::Connected);
+            }
+            Err(error) => self.fail(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
