@@ -90,6 +90,7 @@ pub struct Connection {
     ufrag: String,
     pwd: String,
     fingerprint: String,
+    remote_ufrag: String,
     started: bool,
     failed: bool,
     slot: KeySlot,
@@ -136,6 +137,7 @@ impl Connection {
             ufrag,
             pwd: pass,
             fingerprint,
+            remote_ufrag: String::new(),
             started: false,
             failed: false,
             slot,
@@ -161,12 +163,22 @@ impl Connection {
         &self.fingerprint
     }
 
+    pub fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// The peer's user name fragment of the last start or restart.
+    pub fn remote_ufrag(&self) -> &str {
+        &self.remote_ufrag
+    }
+
     /// Starts ICE, DTLS and SCTP. Later calls only matter when the credentials differ, see [`Connection::restart_ice`].
     pub fn start(&mut self, now: Instant, remote: &Remote) {
         if self.started || self.failed {
             return;
         }
         self.started = true;
+        self.remote_ufrag.clone_from(&remote.ufrag);
         self.dtls_active = remote.dtls_active;
         let mut direct = self.rtc.direct_api();
         direct.set_remote_ice_credentials(IceCreds {
@@ -190,6 +202,7 @@ impl Connection {
         let ours = IceCreds::new();
         (self.ufrag, self.pwd) = (ours.ufrag.clone(), ours.pass.clone());
         self.remote_candidates = 0;
+        ufrag.clone_into(&mut self.remote_ufrag);
         let mut direct = self.rtc.direct_api();
         direct.set_local_ice_credentials(ours);
         direct.set_remote_ice_credentials(IceCreds {

@@ -6,7 +6,10 @@ pub mod certificate;
 pub mod connection;
 pub mod dtls_keys;
 pub mod ice;
+pub mod negotiate;
+pub mod sdp;
 pub mod srtp;
+pub mod transport;
 
 /// Why a PeerConnection cannot be made or used.
 #[derive(Debug, thiserror::Error)]

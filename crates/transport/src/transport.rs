@@ -1,0 +1,112 @@
+//! One PeerConnection: its description and its connection, kept in step.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use sluicegate_rtp::codec::Codec;
+
+use crate::certificate::Certificate;
+use crate::connection::{Connection, ConnectionConfig};
+use crate::negotiate::{LocalParameters, NegotiateError, Negotiation, NegotiationConfig, OfferedSection, PublishHint, Role};
+
+#[derive(Clone, Copy, Debug)]
+pub struct TransportConfig<'a> {
+    pub role: Role,
+    /// The peer sends and receives on this one PeerConnection.
+    pub single_pc: bool,
+    pub ice_lite: bool,
+    /// We nominate the pair: a client's side.
+    pub controlling: bool,
+    pub certificate: &'a Certificate,
+    /// Our addresses, told as host candidates.
+    pub candidates: &'a [SocketAddr],
+    /// What the peer may send.
+    pub publish_codecs: &'a [Codec],
+    /// What we may send.
+    pub subscribe_codecs: &'a [Codec],
+    pub session_id: u64,
+    /// SSRCs count upwards from here.
+    pub first_ssrc: u32,
+}
+
+/// A PeerConnection.
+#[derive(Debug)]
+pub struct Transport {
+    pub connection: Connection,
+    pub negotiation: Negotiation,
+    /// The sender of our RTCP feedback: an SSRC that never carries media.
+    pub feedback_ssrc: u32,
+}
+
+impl Transport {
+    pub fn new(now: Instant, config: TransportConfig<'_>) -> Self {
+        let connection = Connection::new(now, ConnectionConfig {
+            certificate: config.certificate,
+            candidates: config.candidates,
+            ice_lite: config.ice_lite,
+            controlling: config.controlling,
+        });
+        let mut negotiation = Negotiation::new(NegotiationConfig {
+            role: config.role,
+            local: LocalParameters {
+                ufrag: connection.local_ufrag().to_owned(),
+                pwd: connection.local_password().to_owned(),
+                fingerprint: connection.fingerprint().to_owned(),
+                ice_lite: config.ice_lite,
+                candidates: candidate_lines(config.candidates),
+            },
+            single_pc: config.single_pc,
+            publish: config.publish_codecs.to_vec(),
+            subscribe: config.subscribe_codecs.to_vec(),
+            session_id: config.session_id,
+            first_ssrc: config.first_ssrc,
+        });
+        let feedback_ssrc = negotiation.take_ssrc();
+        Self { connection, negotiation, feedback_ssrc }
+    }
+
+    /// Takes the peer's offer and returns our answer.
+    pub fn accept_offer(
+        &mut self,
+        now: Instant,
+        sdp: &str,
+        hint: impl FnMut(&OfferedSection) -> Option<PublishHint>,
+    ) -> Result<String, NegotiateError> {
+        self.negotiation.accept_offer(sdp, hint)?;
+        self.follow_remote(now);
+        Ok(self.negotiation.answer())
+    }
+
+    /// Takes the peer's answer to our offer.
+    pub fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), NegotiateError> {
+        self.negotiation.accept_answer(sdp)?;
+        self.follow_remote(now);
+        Ok(())
+    }
+
+    /// Starts the connection with the first description; new credentials in a later one are an ICE restart.
+    fn follow_remote(&mut self, now: Instant) {
+        let Some(remote) = self.negotiation.remote() else { return };
+        if !self.connection.is_started() {
+            self.connection.start(now, &remote.transport);
+        } else if self.connection.remote_ufrag() != remote.transport.ufrag {
+            self.connection.restart_ice(now, &remote.transport.ufrag, &remote.transport.pwd);
+            let (ufrag, pwd) = (self.connection.local_ufrag().to_owned(), self.connection.local_password().to_owned());
+            self.negotiation.set_local_credentials(&ufrag, &pwd);
+        }
+        let Some(remote) = self.negotiation.remote() else { return };
+        for candidate in &remote.candidates {
+            // one that cannot be used is no reason to give the others up
+            let _ = self.connection.add_remote_candidate(candidate);
+        }
+    }
+}
+
+/// Host candidates as the description writes them (RFC 8839 §5.1), the first address preferred.
+fn candidate_lines(addresses: &[SocketAddr]) -> Vec<String> {
+    let line = |(index, address): (usize, &SocketAddr)| {
+        let priority = (126u32 << 24) | ((65_535u32.saturating_sub(index as u32)) << 8) | 255;
+        format!("candidate:{} 1 udp {priority} {} {} typ host generation 0", index + 1, address.ip(), address.port())
+    };
+    addresses.iter().enumerate().map(line).collect()
+}
