@@ -1,0 +1,172 @@
+//! The engine itself: what it owns and its verbs. What each verb does lies in the module named for it.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use slab::Slab;
+use sluicegate_contract::meter::Meters;
+use sluicegate_contract::time::WallClock;
+use sluicegate_contract::{Command, Event, SessionKey, TrackKey};
+use sluicegate_transport::certificate::Certificate;
+
+use crate::demux::{Demux, Path};
+use crate::link::Link;
+use crate::pacer::Pacer;
+use crate::publication::Publication;
+use crate::session::Session;
+use crate::subscription::Subscription;
+use crate::timer::Timers;
+
+/// What a worker is given at its start.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Our addresses as clients know them, in the order of the worker's sockets.
+    pub candidates: Vec<SocketAddr>,
+    /// Shared by every PeerConnection of the process.
+    pub certificate: Certificate,
+    /// For the NTP times of sender reports.
+    pub wall_clock: WallClock,
+}
+
+/// Why the engine wants to be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Datagrams wait to be flushed.
+    Flush,
+    /// A session's deadline: ICE, DTLS, SCTP, feedback, reports or an offer.
+    Session,
+}
+
+/// A worker's world.
+#[derive(Debug)]
+pub struct Engine {
+    // hot
+    pub(crate) publications: Slab<Publication>,
+    pub(crate) subscriptions: Slab<Subscription>,
+    pub(crate) links: Slab<Link>,
+    pub(crate) demux: Demux,
+    pub(crate) pacer: Pacer,
+    pub(crate) meters: Meters,
+
+    // warm
+    pub(crate) sessions: Slab<Session>,
+    pub(crate) dirty: Vec<u32>,
+    pub(crate) timers: Timers,
+    pub(crate) outbox: Outbox,
+    pub(crate) events: VecDeque<Event>,
+
+    // cold
+    pub(crate) by_session: HashMap<SessionKey, u32>,
+    pub(crate) by_track: HashMap<TrackKey, u32>,
+    pub(crate) config: EngineConfig,
+}
+
+impl Engine {
+    pub fn new(config: EngineConfig) -> Self {
+        Self {
+            publications: Slab::new(),
+            subscriptions: Slab::new(),
+            links: Slab::new(),
+            demux: Demux::default(),
+            pacer: Pacer::default(),
+            meters: Meters::default(),
+            sessions: Slab::new(),
+            dirty: Vec::new(),
+            timers: Timers::default(),
+            outbox: Outbox::default(),
+            events: VecDeque::new(),
+            by_session: HashMap::new(),
+            by_track: HashMap::new(),
+            config,
+        }
+    }
+
+    /// Carries out one command. Unknown keys are ignored: what they named is gone.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        self.command(now, command);
+    }
+
+    /// Takes one datagram that arrived on the socket `local`; it is decrypted in place.
+    pub fn handle_datagram(&mut self, now: Instant, local: usize, source: SocketAddr, datagram: &mut [u8]) {
+        let Ok(local) = u16::try_from(local) else { return };
+        self.meters.datagrams_up += 1;
+        self.meters.bytes_up += datagram.len() as u64;
+        self.receive(now, Path { local, remote: source }, datagram);
+    }
+
+    /// Serves every session whose time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(session) = self.timers.pop_due(now) {
+            self.touch(session);
+        }
+    }
+
+    /// Serves the sessions that were touched since, and hands every datagram that is due to `sink`: (index of the local socket,
+    /// destination, bytes).
+    pub fn flush(&mut self, now: Instant, sink: &mut impl FnMut(usize, SocketAddr, &[u8])) {
+        self.service_dirty(now);
+        self.flush_outbox(sink);
+        self.flush_media(now, sink);
+    }
+
+    /// The next report to the control plane.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`Engine::handle_timeout`] and [`Engine::flush`] next, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
+        self.timers.earliest().map(|at| (at, Reason::Session))
+    }
+
+    /// The counters, with live objects as they are now.
+    pub fn meters(&self) -> Meters {
+        Meters {
+            live_sessions: self.sessions.len() as u64,
+            live_transports: self.links.len() as u64,
+            live_publications: self.publications.len() as u64,
+            live_subscriptions: self.subscriptions.len() as u64,
+            live_addresses: self.demux.addresses() as u64,
+            ..self.meters
+        }
+    }
+
+    /// The session will be served in the next flush.
+    pub(crate) fn touch(&mut self, session: u32) {
+        if let Some(state) = self.sessions.get_mut(session as usize)
+            && !state.dirty
+        {
+            state.dirty = true;
+            self.dirty.push(session);
+        }
+    }
+}
+
+/// Datagrams of ICE, DTLS, SCTP and RTCP that leave with the next flush: one buffer, reused.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    datagrams: Vec<(Path, usize)>,
+}
+
+impl Outbox {
+    pub fn push(&mut self, path: Path, datagram: &[u8]) {
+        self.bytes.extend_from_slice(datagram);
+        self.datagrams.push((path, datagram.len()));
+    }
+}
+
+impl Engine {
+    fn flush_outbox(&mut self, sink: &mut impl FnMut(usize, SocketAddr, &[u8])) {
+        let mut rest = self.outbox.bytes.as_slice();
+        for (path, length) in self.outbox.datagrams.drain(..) {
+            let (datagram, after) = rest.split_at(length);
+            rest = after;
+            self.meters.datagrams_down += 1;
+            self.meters.bytes_down += length as u64;
+            sink(usize::from(path.local), path.remote, datagram);
+        }
+        self.outbox.bytes.clear();
+    }
+}

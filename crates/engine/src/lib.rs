@@ -1,0 +1,24 @@
+//! One worker's world as a pure state machine: sessions, publications, subscriptions, and the packets between them.
+//!
+//! Datagrams, commands and deadlines in; datagrams, events and deadlines out. The engine never reads a clock, owns no socket and
+//! no thread, and knows tracks and participants only by dense keys. Nothing a datagram or an SDP holds can make it panic, wait
+//! or grow without bound.
+
+pub mod demux;
+pub mod engine;
+pub mod publication;
+pub mod session;
+pub mod subscription;
+pub mod timer;
+
+mod command;
+mod data;
+mod link;
+mod negotiate;
+mod pacer;
+mod receive;
+mod report;
+mod rtcp;
+mod service;
+
+pub use engine::{Engine, EngineConfig, Reason};

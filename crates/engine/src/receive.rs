@@ -1,0 +1,176 @@
+//! A datagram's way in: whose it is, what it is, and for media: open, parse once, into the receiver, out to every down track.
+
+use std::time::Instant;
+
+use sluicegate_rtp::extension::{ExtensionMap, Extensions};
+use sluicegate_rtp::header::{self, Kind, RtpHeader};
+use sluicegate_sfu::down_track::Forwarding;
+use sluicegate_sfu::receiver::{Layer, Received};
+use sluicegate_transport::ice;
+
+use crate::demux::Path;
+use crate::engine::Engine;
+use crate::link::Route;
+use crate::pacer::Descriptor;
+
+impl Engine {
+    pub(crate) fn receive(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
+        match header::classify(datagram) {
+            Kind::Stun => self.receive_stun(now, path, datagram),
+            Kind::Dtls => match self.demux.by_path(&path) {
+                Some(link) => self.receive_control(now, link, path, datagram),
+                None => self.meters.dropped_strangers += 1,
+            },
+            Kind::Rtp => match self.demux.by_path(&path) {
+                Some(link) => self.receive_rtp(now, link, datagram),
+                None => self.meters.dropped_strangers += 1,
+            },
+            Kind::Rtcp => match self.demux.by_path(&path) {
+                Some(link) => self.receive_rtcp(now, link, datagram),
+                None => self.meters.dropped_strangers += 1,
+            },
+            Kind::Other => self.meters.dropped_malformed += 1,
+        }
+    }
+
+    fn receive_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        let named = ice::stun_username_ufrag(datagram).and_then(|ufrag| self.demux.by_ufrag(ufrag));
+        let Some(link) = named.or_else(|| self.demux.by_path(&path)) else {
+            self.meters.dropped_strangers += 1;
+            return;
+        };
+        let Some(state) = self.links.get_mut(link as usize) else { return };
+        if let Some(check) = ice::verify_check(datagram, state.transport.connection.local_password()) {
+            state.heard(now);
+            self.demux.learn(link, path);
+            // media goes to the pair that was nominated last
+            if check.use_candidate {
+                state.path = Some(path);
+            }
+        }
+        self.receive_control(now, link, path, datagram);
+    }
+
+    fn receive_control(&mut self, now: Instant, link: u32, path: Path, datagram: &[u8]) {
+        let Some(destination) = self.config.candidates.get(usize::from(path.local)).copied() else { return };
+        let Some(state) = self.links.get_mut(link as usize) else { return };
+        state.transport.connection.handle_datagram(now, path.remote, destination, datagram);
+        let session = state.session;
+        self.touch(session);
+    }
+
+    fn receive_rtp(&mut self, now: Instant, link: u32, datagram: &mut [u8]) {
+        let Ok(header) = RtpHeader::parse(datagram) else {
+            self.meters.dropped_malformed += 1;
+            return;
+        };
+        let Some(state) = self.links.get_mut(link as usize) else { return };
+        let Some(opener) = state.transport.connection.opener() else {
+            self.meters.dropped_unauthentic += 1;
+            return;
+        };
+        let Ok(opened) = opener.open_rtp(header.ssrc, header.sequence, header.header_len, datagram) else {
+            self.meters.dropped_unauthentic += 1;
+            return;
+        };
+        state.heard(now);
+        let Some(plaintext) = datagram.get(..opened.len) else { return };
+        let route = match state.routes.get(header.ssrc) {
+            Some(route) => Some(route),
+            None => self.discover(link, &header, plaintext),
+        };
+        match route {
+            Some(route) => self.route(now, link, route, &header, plaintext),
+            None => self.meters.dropped_unmapped += 1,
+        }
+    }
+
+    fn route(&mut self, now: Instant, link: u32, route: Route, header: &RtpHeader, plaintext: &[u8]) {
+        let Some(publication) = self.publications.get_mut(route.publication as usize) else { return };
+        let extensions = Extensions::parse(&publication.extensions, plaintext, header);
+        if let Some(sequence) = extensions.transport_cc
+            && let Some(state) = self.links.get_mut(link as usize)
+        {
+            state.twcc.handle_packet(now, sequence, header.ssrc, header.marker);
+        }
+        let layer = Layer(route.layer);
+        let Some(session) = self.sessions.get(publication.session as usize) else { return };
+        let clock = &session.clock;
+        let original = if route.rtx { publication.repaired_by(header.payload_type) } else { Some(header.payload_type) };
+        let Some((payload_type, codec)) = original.and_then(|pt| Some((pt, publication.codec_of(pt)?))) else {
+            self.meters.dropped_unmapped += 1;
+            return;
+        };
+        let received = if route.rtx {
+            publication.receiver.handle_rtx(now, layer, codec, payload_type, header, &extensions, clock, plaintext)
+        } else {
+            publication.receiver.handle_rtp(now, layer, codec, header, &extensions, clock, plaintext)
+        };
+        let session = publication.session;
+        match received {
+            Some(received) => {
+                self.meters.packets_up += 1;
+                self.fan_out(now, route.publication, &received);
+            }
+            None => self.meters.dropped_duplicates += 1,
+        }
+        // feedback may have become due
+        self.touch(session);
+    }
+
+    /// Out to every sink of the track: a table and a loop.
+    fn fan_out(&mut self, now: Instant, index: u32, received: &Received) {
+        let Some(publication) = self.publications.get_mut(index as usize) else { return };
+        if publication.muted {
+            return;
+        }
+        let Some(target) = publication.receiver.target(now) else { return };
+        let mut awaited = false;
+        for &subscription in publication.fanout.active() {
+            let Some(line) = self.subscriptions.get_mut(subscription as usize).and_then(|s| s.line.as_mut()) else { continue };
+            if let Forwarding::Send(rewritten) = line.down_track.forward(now, target, received) {
+                self.pacer.push(Descriptor {
+                    subscription,
+                    publication: index,
+                    layer: received.layer.0,
+                    rtx: None,
+                    source: received.ext_seq,
+                    rewritten,
+                });
+            }
+            awaited |= line.down_track.awaited().is_some();
+        }
+        // asked again with every packet that is of no use, as often as the throttle allows
+        if awaited {
+            publication.receiver.request_key_frame(now, target);
+        }
+    }
+
+    /// The first packet of an SSRC that no SDP named: its mid and rid tell where it belongs (RFC 8843 §9.2, RFC 8852).
+    fn discover(&mut self, link: u32, header: &RtpHeader, plaintext: &[u8]) -> Option<Route> {
+        let state = self.links.get(link as usize)?;
+        let session = self.sessions.get(state.session as usize)?;
+        // one BUNDLE group: every m-line has the same numbers for the extensions
+        let map: &ExtensionMap = session.publications.iter().map(|p| &self.publications[*p as usize].extensions).next()?;
+        let extensions = Extensions::parse(map, plaintext, header);
+        let mid = extensions.mid?;
+        let index = session.publications.iter().copied().find(|p| self.publications[*p as usize].mid.as_bytes() == mid)?;
+        let publication = &mut self.publications[index as usize];
+        let (rid, rtx) = match (extensions.repaired_rid, extensions.rid) {
+            (Some(rid), _) => (Some(rid), true),
+            (None, rid) => (rid, false),
+        };
+        let layer = match rid {
+            Some(rid) => publication.rids.iter().position(|known| known.as_bytes() == rid)?,
+            None => 0,
+        };
+        // without rids a repair stream is known by its payload type alone
+        let rtx = rtx || publication.codec_of(header.payload_type).is_none();
+        let layer = u8::try_from(layer).ok()?;
+        if !rtx {
+            publication.receiver.bind_layer(Layer(layer), header.ssrc);
+        }
+        let route = Route { publication: index, layer, rtx };
+        self.links.get_mut(link as usize)?.routes.set(header.ssrc, route).then_some(route)
+    }
+}

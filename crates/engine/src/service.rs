@@ -1,0 +1,165 @@
+//! What a touched session needs at the end of a tick: its connections polled, its feedback sent, its next deadline set. And the
+//! ends of publications and subscriptions.
+
+use std::time::Instant;
+
+use sluicegate_contract::Event;
+use sluicegate_contract::event::TransportState;
+use sluicegate_transport::connection::Output;
+
+use crate::demux::Path;
+use crate::engine::Engine;
+
+impl Engine {
+    pub(crate) fn service_dirty(&mut self, now: Instant) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for index in dirty.drain(..) {
+            let Some(session) = self.sessions.get_mut(index as usize) else { continue };
+            session.dirty = false;
+            self.service(now, index);
+        }
+        // what the service itself touched waits for the next flush
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
+    }
+
+    fn service(&mut self, now: Instant, index: u32) {
+        self.offer_if_due(now, index);
+        let links = self.sessions[index as usize].transports();
+        for link in links {
+            self.poll_connection(now, link);
+            self.send_feedback(now, link);
+            if let Some(state) = self.links.get_mut(link as usize).and_then(|state| state.judge(now)) {
+                self.report_state(link, state);
+            }
+        }
+        let deadline = self.deadline(index);
+        self.timers.set(index, deadline);
+    }
+
+    fn deadline(&self, index: u32) -> Option<Instant> {
+        let session = self.sessions.get(index as usize)?;
+        let links = session.transports().filter_map(|link| self.links.get(link as usize));
+        let of_links = links.filter_map(|link| {
+            let connection = link.transport.connection.poll_timeout();
+            [connection, link.twcc.poll_timeout(), link.report_due, link.judge_at()].into_iter().flatten().min()
+        });
+        let of_receivers = session.publications.iter().filter_map(|p| self.publications.get(*p as usize)?.receiver.poll_timeout());
+        let offering = session.offering.due.filter(|_| session.offering.outstanding.is_none());
+        of_links.chain(of_receivers).chain(offering).min()
+    }
+
+    fn poll_connection(&mut self, now: Instant, link: u32) {
+        let Some(state) = self.links.get_mut(link as usize) else { return };
+        if state.transport.connection.poll_timeout().is_some_and(|at| at <= now) {
+            state.transport.connection.handle_timeout(now);
+        }
+        while let Some(output) = self.links.get_mut(link as usize).and_then(|state| state.transport.connection.poll_output()) {
+            match output {
+                Output::Transmit { source, destination, contents } => {
+                    let local = self.config.candidates.iter().position(|candidate| *candidate == source);
+                    let Some(local) = local.and_then(|at| u16::try_from(at).ok()) else { continue };
+                    let path = Path { local, remote: destination };
+                    // before anybody nominated a pair, DTLS shows which one works
+                    if let Some(state) = self.links.get_mut(link as usize)
+                        && state.path.is_none()
+                        && contents.first().is_some_and(|first| (20..64).contains(first))
+                    {
+                        state.path = Some(path);
+                        self.demux.learn(link, path);
+                    }
+                    self.outbox.push(path, &contents);
+                }
+                Output::Connected => self.report_state(link, TransportState::Connected),
+                Output::ChannelOpen { id, label } => self.channel_opened(now, link, id, &label),
+                Output::ChannelClosed { id } => {
+                    if let Some(state) = self.links.get_mut(link as usize) {
+                        state.channels.closed(id);
+                    }
+                }
+                Output::Data { id, data, .. } => self.data_received(link, id, data),
+                Output::Failed(_) => self.report_state(link, TransportState::Failed),
+            }
+        }
+    }
+
+    fn report_state(&mut self, link: u32, next: TransportState) {
+        let Some(state) = self.links.get_mut(link as usize) else { return };
+        state.state = Some(next);
+        let target = state.target;
+        if let Some(session) = self.sessions.get(state.session as usize) {
+            self.events.push_back(Event::TransportState { session: session.key, target, state: next });
+        }
+    }
+
+    /// Puts the subscription into the fan-out of its track, or takes it out: what is disabled or not negotiated costs nothing.
+    pub(crate) fn refresh_sink(&mut self, now: Instant, index: u32) {
+        let Some(subscription) = self.subscriptions.get_mut(index as usize) else { return };
+        let Some(publication) = self.publications.get_mut(subscription.publication as usize) else { return };
+        match &mut subscription.line {
+            Some(line) if !subscription.disabled => {
+                line.down_track.pause();
+                publication.fanout.add(index);
+                if let Some(layer) = publication.receiver.target(now) {
+                    publication.receiver.request_key_frame(now, layer);
+                }
+            }
+            _ => publication.fanout.remove(index),
+        }
+        let session = publication.session;
+        self.touch(session);
+    }
+
+    pub(crate) fn set_muted(&mut self, index: u32, muted: bool) {
+        let Some(publication) = self.publications.get_mut(index as usize) else { return };
+        if publication.muted == muted {
+            return;
+        }
+        publication.muted = muted;
+        for &subscription in publication.fanout.active() {
+            if let Some(line) = self.subscriptions.get_mut(subscription as usize).and_then(|s| s.line.as_mut()) {
+                line.down_track.pause();
+            }
+        }
+    }
+
+    /// The track is over: nobody has it any more. Its session forgets it at the caller's hand.
+    pub(crate) fn end_publication(&mut self, now: Instant, index: u32) {
+        let Some(publication) = self.publications.get_mut(index as usize) else { return };
+        let subscriptions = std::mem::take(&mut publication.subscriptions);
+        let (key, link) = (publication.key, publication.transport);
+        for subscription in subscriptions {
+            self.end_subscription(now, subscription);
+        }
+        if let Some(state) = self.links.get_mut(link as usize) {
+            state.routes.remove_publication(index);
+        }
+        self.by_track.remove(&key);
+        self.publications.remove(index as usize);
+    }
+
+    /// Ends one subscription of a session that stays: its section becomes free with the next description.
+    pub(crate) fn end_subscription(&mut self, now: Instant, index: u32) {
+        let Some(subscription) = self.subscriptions.get(index as usize) else { return };
+        let (session, link, track) = (subscription.session, subscription.transport, subscription.track);
+        if let Some(state) = self.links.get_mut(link as usize) {
+            state.transport.negotiation.remove_sender(track.packed());
+        }
+        if let Some(state) = self.sessions.get_mut(session as usize) {
+            state.subscriptions.retain(|known| *known != index);
+            state.offering.want(now);
+        }
+        self.drop_subscription(index);
+        self.touch(session);
+    }
+
+    /// Takes a subscription out of every table.
+    pub(crate) fn drop_subscription(&mut self, index: u32) {
+        self.pacer.forget(index);
+        let Some(subscription) = self.subscriptions.try_remove(index as usize) else { return };
+        if let Some(publication) = self.publications.get_mut(subscription.publication as usize) {
+            publication.fanout.remove(index);
+            publication.subscriptions.retain(|known| *known != index);
+        }
+    }
+}
