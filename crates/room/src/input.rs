@@ -1,0 +1,91 @@
+//! What can happen to a room.
+
+use sluicegate_contract::Event;
+use sluicegate_proto::{pb, token::Claims};
+
+/// One signalling connection (WebSocket) of a client; never used again in the life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionKey(pub u64);
+
+/// A question to a room; its answer carries the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A validated client asks to join. Answered by `Output::JoinAccepted` or `Output::JoinRefused` with the same connection.
+    Join(Box<Join>),
+    /// A frame of a joined client (pings are answered by the shell and never come here).
+    Signal { connection: ConnectionKey, request: Box<pb::SignalRequest> },
+    /// The client's WebSocket is gone.
+    SignalClosed { connection: ConnectionKey },
+    /// A server API call; answered by `Output::ApiAnswer` with the same id.
+    Api { request: RequestId, call: Box<ApiCall> },
+    /// The media plane reports.
+    Media(Event),
+    /// The server is stopping: everybody is sent away.
+    Shutdown,
+}
+
+/// A join that passed the checks which need no room (token, names, limits).
+#[derive(Debug)]
+pub struct Join {
+    pub connection: ConnectionKey,
+    pub identity: String,
+    /// The token's claims: grants, name, kind, metadata, attributes, room configuration.
+    pub claims: Claims,
+    pub client: pb::ClientInfo,
+    /// The client's address, for logs only.
+    pub client_address: String,
+    pub mode: SignalMode,
+    pub auto_subscribe: bool,
+    pub adaptive_stream: bool,
+    pub disable_ice_lite: bool,
+    /// Metadata and attributes from the connection itself, already allowed by canUpdateOwnMetadata.
+    pub metadata: Option<String>,
+    pub attributes: Vec<(String, String)>,
+    /// v1: bundled with the join.
+    pub add_tracks: Vec<pb::AddTrackRequest>,
+    pub publisher_offer: Option<pb::SessionDescription>,
+    /// The client resumes this participant.
+    pub reconnect: Option<Reconnect>,
+}
+
+/// LiveKit: the query parameters `reconnect`, `sid`, `reconnect_reason`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconnect {
+    pub participant_sid: String,
+    pub reason: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalMode {
+    /// `/rtc`: two PeerConnections.
+    V0,
+    /// `/rtc/v1`: one PeerConnection, offered by the client.
+    V1,
+}
+
+/// RoomService calls that concern one existing room (authorised by the shell). Requests are LiveKit's own messages.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "always boxed, in `Input::Api`")]
+pub enum ApiCall {
+    /// CreateRoom of an existing room: non-zero fields replace.
+    Configure(pb::CreateRoomRequest),
+    Delete,
+    ListParticipants,
+    GetParticipant {
+        identity: String,
+    },
+    RemoveParticipant {
+        identity: String,
+    },
+    MutePublishedTrack(pb::MuteRoomTrackRequest),
+    UpdateParticipant(pb::UpdateParticipantRequest),
+    UpdateSubscriptions(pb::UpdateSubscriptionsRequest),
+    SendData(pb::SendDataRequest),
+    UpdateMetadata {
+        metadata: String,
+    },
+}

@@ -1,0 +1,29 @@
+//! One room's world as a pure state machine: participants, permissions, the signal protocol.
+//!
+//! Values in ([`input::Input`]), values out ([`output::Output`]); no sockets, no tokens' secrets, no clock. Everything a client
+//! may send is bounded and answered by an error or ignored, never by a panic.
+
+// Some of LiveKit's fields are deprecated and still what its clients read and write.
+#![allow(deprecated)]
+
+pub mod config;
+pub mod input;
+pub mod output;
+pub mod room;
+pub mod timer;
+
+mod api;
+mod client;
+mod departure;
+mod media;
+mod participant;
+mod permission;
+mod signal;
+mod subscription;
+mod track;
+mod update;
+
+pub use config::RoomConfig;
+pub use input::Input;
+pub use output::Output;
+pub use room::Room;

@@ -1,0 +1,10 @@
+//! The deterministic world of the tests: a real room, a real engine and simulated clients on one virtual clock, with seeded
+//! networks between them. One seed is one run of decisions; keys and SCTP tags still draw real randomness.
+
+pub mod net;
+pub mod plan;
+pub mod world;
+
+pub use net::Network;
+pub use plan::{Measured, Plan};
+pub use world::World;
