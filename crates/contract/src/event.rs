@@ -56,7 +56,9 @@ pub enum Event {
         rids: Vec<Box<str>>,
     },
     /// The client took the track's m-line away.
-    TrackEnded { track: TrackKey },
+    TrackEnded {
+        track: TrackKey,
+    },
     /// The subscription has its m-line in a negotiated description.
     Subscribed {
         session: SessionKey,

@@ -29,9 +29,6 @@ impl TrackKey {
 
     /// The inverse of [`TrackKey::packed`].
     pub const fn unpack(packed: u64) -> Self {
-        Self {
-            room: RoomKey((packed >> 32) as u32),
-            index: packed as u32,
-        }
+        Self { room: RoomKey((packed >> 32) as u32), index: packed as u32 }
     }
 }

@@ -19,7 +19,4 @@ pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 1000;
 /// The largest message of a data channel in bytes; advertised as `max-message-size` (LiveKit: 65535).
 pub const DATA_MESSAGE_MAX: usize = 65_535;
 
-const _: () = assert!(
-    EVENTS_MAX >= 16 * COMMANDS_MAX,
-    "a worker must never wait for the control plane"
-);
+const _: () = assert!(EVENTS_MAX >= 16 * COMMANDS_MAX, "a worker must never wait for the control plane");

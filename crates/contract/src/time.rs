@@ -19,9 +19,7 @@ impl WallClock {
     pub fn unix(&self, now: Instant) -> Duration {
         match now.checked_duration_since(self.at) {
             Some(later) => self.unix.saturating_add(later),
-            None => self
-                .unix
-                .saturating_sub(self.at.saturating_duration_since(now)),
+            None => self.unix.saturating_sub(self.at.saturating_duration_since(now)),
         }
     }
 

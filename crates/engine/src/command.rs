@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use sluicegate_contract::command::{AddSession, AddTrack, PcMode, PcTarget, Subscribe};
+use sluicegate_contract::entropy::Entropy;
 use sluicegate_contract::event::SubscriptionError;
 use sluicegate_contract::limit::{PENDING_TRACKS_MAX, SUBSCRIPTIONS_PER_SESSION_MAX};
-use sluicegate_contract::entropy::Entropy;
 use sluicegate_contract::{Command, Event, SessionKey, TrackKey};
 use sluicegate_rtp::codec::Codec;
 use sluicegate_transport::negotiate::{Role, SenderSpec};
@@ -66,19 +66,22 @@ impl Engine {
 
     fn add_link(&mut self, now: Instant, add: &AddSession, session: u32, target: PcTarget) -> u32 {
         let mut entropy = Entropy::new(add.seed ^ (target as u64 + 1));
-        let transport = Transport::new(now, TransportConfig {
-            role: if target == PcTarget::Publisher { Role::Answer } else { Role::Offer },
-            single_pc: add.mode == PcMode::Single,
-            ice_lite: add.ice_lite,
-            controlling: false,
-            certificate: &self.config.certificate,
-            candidates: &self.config.candidates,
-            publish_codecs: &add.publish_codecs,
-            subscribe_codecs: &add.subscribe_codecs,
-            session_id: entropy.next_u64(),
-            // room for a long count before the numbers wrap
-            first_ssrc: entropy.next_u32() >> 1,
-        });
+        let transport = Transport::new(
+            now,
+            TransportConfig {
+                role: if target == PcTarget::Publisher { Role::Answer } else { Role::Offer },
+                single_pc: add.mode == PcMode::Single,
+                ice_lite: add.ice_lite,
+                controlling: false,
+                certificate: &self.config.certificate,
+                candidates: &self.config.candidates,
+                publish_codecs: &add.publish_codecs,
+                subscribe_codecs: &add.subscribe_codecs,
+                session_id: entropy.next_u64(),
+                // room for a long count before the numbers wrap
+                first_ssrc: entropy.next_u32() >> 1,
+            },
+        );
         let ufrag = transport.connection.local_ufrag().to_owned();
         let feedback_ssrc = transport.feedback_ssrc;
         let mut transport = transport;

@@ -22,3 +22,5 @@ mod rtcp;
 mod service;
 
 pub use engine::{Engine, EngineConfig, Reason};
+pub use sluicegate_transport::TransportError as CertificateError;
+pub use sluicegate_transport::certificate::Certificate;

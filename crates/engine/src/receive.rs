@@ -88,11 +88,10 @@ impl Engine {
     fn route(&mut self, now: Instant, link: u32, route: Route, header: &RtpHeader, plaintext: &[u8]) {
         let Some(publication) = self.publications.get_mut(route.publication as usize) else { return };
         let extensions = Extensions::parse(&publication.extensions, plaintext, header);
-        if let Some(sequence) = extensions.transport_cc
-            && let Some(state) = self.links.get_mut(link as usize)
-        {
-            state.twcc.handle_packet(now, sequence, header.ssrc, header.marker);
-        }
+        let feedback_due = match (extensions.transport_cc, self.links.get_mut(link as usize)) {
+            (Some(sequence), Some(state)) => state.twcc.handle_packet(now, sequence, header.ssrc, header.marker),
+            _ => false,
+        };
         let layer = Layer(route.layer);
         let Some(session) = self.sessions.get(publication.session as usize) else { return };
         let clock = &session.clock;
@@ -114,8 +113,10 @@ impl Engine {
             }
             None => self.meters.dropped_duplicates += 1,
         }
-        // feedback may have become due
-        self.touch(session);
+        let business = self.publications.get(route.publication as usize).is_some_and(|p| p.receiver.has_business());
+        if feedback_due || business {
+            self.touch(session);
+        }
     }
 
     /// Out to every sink of the track: a table and a loop.

@@ -36,7 +36,9 @@ impl Engine {
         let Some(count) = self.sessions.get(session as usize).map(|session| session.publications.len()) else { return };
         for at in 0..count {
             let publication = self.sessions[session as usize].publications[at];
-            let Some(publication) = self.publications.get_mut(publication as usize).filter(|p| p.transport == link) else { continue };
+            let Some(publication) = self.publications.get_mut(publication as usize).filter(|p| p.transport == link) else {
+                continue;
+            };
             publication.receiver.handle_timeout(now);
             while let Some(output) = publication.receiver.poll_output() {
                 match output {
@@ -93,8 +95,12 @@ impl Engine {
         let mut buffer = [0u8; COMPOUND_MAX];
         let mut filled = 0;
         for at in 0..session.subscriptions.len() {
-            let Some(session) = self.links.get(link as usize).and_then(|state| self.sessions.get(state.session as usize)) else { return };
-            let Some(subscription) = session.subscriptions.get(at).and_then(|s| self.subscriptions.get(*s as usize)) else { continue };
+            let Some(session) = self.links.get(link as usize).and_then(|state| self.sessions.get(state.session as usize)) else {
+                return;
+            };
+            let Some(subscription) = session.subscriptions.get(at).and_then(|s| self.subscriptions.get(*s as usize)) else {
+                continue;
+            };
             if subscription.transport != link || subscription.disabled {
                 continue;
             }

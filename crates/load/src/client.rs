@@ -39,10 +39,17 @@ pub struct PublishSpec {
 pub enum Output {
     Signal(Box<pb::SignalRequest>),
     /// From which of its two addresses, where to, what.
-    Datagram { from: usize, destination: SocketAddr, contents: Vec<u8> },
+    Datagram {
+        from: usize,
+        destination: SocketAddr,
+        contents: Vec<u8>,
+    },
     Arrived(Arrival),
     /// A message of a data channel, with its label.
-    Message { label: String, data: Vec<u8> },
+    Message {
+        label: String,
+        data: Vec<u8>,
+    },
 }
 
 /// A media packet that arrived for the first time.

@@ -29,18 +29,21 @@ pub struct Peer {
 impl Peer {
     pub fn new(now: Instant, role: Role, local: SocketAddr, certificate: &Certificate, first_ssrc: u32) -> Self {
         let candidates = [local];
-        let transport = Transport::new(now, TransportConfig {
-            role,
-            single_pc: false,
-            ice_lite: false,
-            controlling: true,
-            certificate,
-            candidates: &candidates,
-            publish_codecs: &Codec::ALL,
-            subscribe_codecs: &Codec::ALL,
-            session_id: u64::from(first_ssrc),
-            first_ssrc,
-        });
+        let transport = Transport::new(
+            now,
+            TransportConfig {
+                role,
+                single_pc: false,
+                ice_lite: false,
+                controlling: true,
+                certificate,
+                candidates: &candidates,
+                publish_codecs: &Codec::ALL,
+                subscribe_codecs: &Codec::ALL,
+                session_id: u64::from(first_ssrc),
+                first_ssrc,
+            },
+        );
         Self { transport, local, remote: None, connected: false, datagrams: Vec::new(), messages: Vec::new(), labels: Vec::new() }
     }
 
@@ -70,7 +73,12 @@ impl Peer {
     }
 
     /// Seals a packet that `write` fills, (header length, end), and queues it.
-    pub fn send_rtp(&mut self, ssrc: u32, ext_sequence: u64, write: impl FnOnce(&mut [u8]) -> Option<(usize, usize)>) -> Option<usize> {
+    pub fn send_rtp(
+        &mut self,
+        ssrc: u32,
+        ext_sequence: u64,
+        write: impl FnOnce(&mut [u8]) -> Option<(usize, usize)>,
+    ) -> Option<usize> {
         let mut buffer = vec![0u8; PACKET_MAX];
         let (header, end) = write(&mut buffer)?;
         let sealer = self.transport.connection.sealer()?;

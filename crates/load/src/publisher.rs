@@ -78,7 +78,13 @@ impl Publication {
             self.history.pop_front();
         }
         self.history.push_back(Sent { sequence, timestamp, marker, payload: payload.to_vec(), at: now });
-        let header = RtpWrite { marker, payload_type: self.section.payload_type, sequence: sequence as u16, timestamp, ssrc: self.section.ssrc };
+        let header = RtpWrite {
+            marker,
+            payload_type: self.section.payload_type,
+            sequence: sequence as u16,
+            timestamp,
+            ssrc: self.section.ssrc,
+        };
         self.media_bytes += write(peer, &header, sequence, None, payload);
     }
 

@@ -98,7 +98,8 @@ impl Subscription {
                 None => (0, 0),
             };
             let highest_sequence = self.newest.unwrap_or(0) as u32;
-            let block = ReportBlock { ssrc: self.ssrc, highest_sequence, last_sender_report, delay_since_last, ..ReportBlock::default() };
+            let block =
+                ReportBlock { ssrc: self.ssrc, highest_sequence, last_sender_report, delay_since_last, ..ReportBlock::default() };
             writer.receiver_report(1, &[block]);
         }
     }

@@ -183,7 +183,10 @@ mod tests {
         let participant = &value["participants"][0];
         assert_eq!((&participant["state"], &participant["permission"]), (&json!("ACTIVE"), &Value::Null));
         assert_eq!(participant["attributes"], json!({"camelKey": "v"}));
-        assert_eq!((&participant["tracks"][0]["source"], &participant["tracks"][0]["mime_type"]), (&json!("MICROPHONE"), &json!("")));
+        assert_eq!(
+            (&participant["tracks"][0]["source"], &participant["tracks"][0]["mime_type"]),
+            (&json!("MICROPHONE"), &json!(""))
+        );
         assert_eq!(participant["tracks"][0]["layers"][0]["quality"], json!("LOW"));
         assert_eq!(participant["joined_at"], json!("0"));
     }

@@ -6,6 +6,14 @@ pub const ROOM: &str = "RM_";
 pub const PARTICIPANT: &str = "PA_";
 pub const NODE: &str = "ND_";
 pub const CONNECTION: &str = "CO_";
+pub const DATA_TRACK: &str = "DTR_";
+pub const EGRESS: &str = "EG_";
+pub const INGRESS: &str = "IN_";
+pub const AGENT_WORKER: &str = "AW_";
+pub const AGENT_JOB: &str = "AJ_";
+pub const AGENT_DISPATCH: &str = "AD_";
+pub const WEBHOOK_EVENT: &str = "EV_";
+pub const RPC: &str = "RPC_";
 pub const API_KEY: &str = "API";
 
 const ALPHABET: &[u8; 57] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::grant::VideoGrant;
+use crate::grant::{VideoGrant, or_default};
 use crate::pb;
 
 /// Clocks may differ by so much (LiveKit: one minute).
@@ -55,10 +56,14 @@ pub struct Claims {
     /// The identity in old tokens.
     #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     pub jti: String,
-    /// Unix seconds.
+    /// Unix seconds; 0 is none, which is refused.
+    #[serde(deserialize_with = "unix_secs")]
     pub exp: u64,
-    #[serde(skip_serializing_if = "is_zero", deserialize_with = "or_default")]
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "unix_secs")]
     pub nbf: u64,
+    /// Not checked (LiveKit does not either).
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "unix_secs")]
+    pub iat: u64,
     #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     pub name: String,
     #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
@@ -69,6 +74,8 @@ pub struct Claims {
     pub video: Option<VideoGrant>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sip: Option<SipGrant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentGrant>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room_config: Option<pb::RoomConfiguration>,
     #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
@@ -86,8 +93,18 @@ pub struct Claims {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SipGrant {
+    #[serde(deserialize_with = "or_default")]
     pub admin: bool,
+    #[serde(deserialize_with = "or_default")]
     pub call: bool,
+}
+
+/// The `agent` grant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentGrant {
+    #[serde(deserialize_with = "or_default")]
+    pub admin: bool,
 }
 
 impl Claims {
@@ -105,6 +122,8 @@ pub enum TokenError {
     UnknownKey,
     #[error("invalid authorization token: the signature does not fit")]
     Signature,
+    #[error("invalid authorization token: it has no expiry")]
+    NoExpiry,
     #[error("invalid authorization token: it has expired")]
     Expired,
     #[error("invalid authorization token: it is not valid yet")]
@@ -118,21 +137,17 @@ pub fn verify(keys: &KeyStore, token: &str, now_secs: u64) -> Result<Claims, Tok
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::Malformed);
     }
-    // before anything else: no other algorithm is even looked at
+    // before anything else: no other algorithm is even looked at; `crit` names extensions, and there is none we understand
     let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
-    if header.alg != Algorithm::HS256 {
+    if header.alg != Algorithm::HS256 || header.crit.is_some() {
         return Err(TokenError::Malformed);
     }
-    let issuer = jsonwebtoken::dangerous::insecure_decode::<Claims>(token).map_err(|_| TokenError::Malformed)?.claims.iss;
-    let secret = keys.secret(&issuer).ok_or(TokenError::UnknownKey)?;
-    let mut validation = Validation::new(Algorithm::HS256);
-    // times are checked below against the time that was handed in
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    let key = DecodingKey::from_secret(secret.as_bytes());
-    let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| TokenError::Signature)?.claims;
+    let unverified = jsonwebtoken::dangerous::insecure_decode::<Issuer>(token).map_err(|_| TokenError::Malformed)?;
+    let secret = keys.secret(&unverified.claims.iss).ok_or(TokenError::UnknownKey)?;
+    let claims = checked(token, secret)?;
+    if claims.exp == 0 {
+        return Err(TokenError::NoExpiry);
+    }
     if claims.exp.saturating_add(LEEWAY_SECS) < now_secs {
         return Err(TokenError::Expired);
     }
@@ -140,6 +155,28 @@ pub fn verify(keys: &KeyStore, token: &str, now_secs: u64) -> Result<Claims, Tok
         return Err(TokenError::NotYet);
     }
     Ok(claims)
+}
+
+/// All that is read of a token before its signature is known to fit.
+#[derive(Deserialize)]
+struct Issuer {
+    #[serde(default, deserialize_with = "or_default")]
+    iss: String,
+}
+
+/// The claims of a token whose signature fits; the times are left to the caller, who knows what time it is.
+fn checked(token: &str, secret: &str) -> Result<Claims, TokenError> {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let key = DecodingKey::from_secret(secret.as_bytes());
+    match jsonwebtoken::decode::<Claims>(token, &key, &validation) {
+        Ok(data) => Ok(data.claims),
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => Err(TokenError::Signature),
+        Err(_) => Err(TokenError::Malformed),
+    }
 }
 
 /// Signs claims with a secret.
@@ -152,8 +189,19 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+/// RFC 7519, NumericDate: a number that may have a fraction; what lies before 1970 is 0.
+fn unix_secs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum NumericDate {
+        Whole(u64),
+        Fraction(f64),
+    }
+    Ok(match Option::<NumericDate>::deserialize(deserializer)? {
+        Some(NumericDate::Whole(secs)) => secs,
+        Some(NumericDate::Fraction(secs)) => secs as u64,
+        None => 0,
+    })
 }
 
 #[cfg(test)]

@@ -49,9 +49,7 @@ pub fn is_key_frame(payload: &[u8]) -> bool {
     let mut types = obu_elements(payload).filter_map(obu_type);
     match types.next() {
         None => false,
-        Some(first) => {
-            header.new_sequence || first == OBU_SEQUENCE_HEADER || types.any(|t| t == OBU_SEQUENCE_HEADER)
-        }
+        Some(first) => header.new_sequence || first == OBU_SEQUENCE_HEADER || types.any(|t| t == OBU_SEQUENCE_HEADER),
     }
 }
 

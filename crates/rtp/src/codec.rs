@@ -23,17 +23,8 @@ pub enum Codec {
 }
 
 impl Codec {
-    pub const ALL: [Codec; 9] = [
-        Codec::Opus,
-        Codec::Red,
-        Codec::Pcmu,
-        Codec::Pcma,
-        Codec::Vp8,
-        Codec::Vp9,
-        Codec::H264,
-        Codec::H265,
-        Codec::Av1,
-    ];
+    pub const ALL: [Codec; 9] =
+        [Codec::Opus, Codec::Red, Codec::Pcmu, Codec::Pcma, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::H265, Codec::Av1];
 
     /// LiveKit's spelling.
     pub fn mime(self) -> &'static str {

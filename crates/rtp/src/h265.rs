@@ -22,11 +22,7 @@ pub struct NalHeader {
 impl NalHeader {
     pub fn parse(bytes: &[u8]) -> Option<NalHeader> {
         let word = Cursor::new(bytes).u16()?;
-        Some(NalHeader {
-            kind: (word >> 9) as u8 & 0x3F,
-            layer_id: (word >> 3) as u8 & 0x3F,
-            temporal_id_plus1: word as u8 & 0x07,
-        })
+        Some(NalHeader { kind: (word >> 9) as u8 & 0x3F, layer_id: (word >> 3) as u8 & 0x3F, temporal_id_plus1: word as u8 & 0x07 })
     }
 
     /// A picture at which decoding may start (H.265 §7.4.2.2: types 16 to 23).
@@ -100,10 +96,7 @@ mod tests {
 
     #[test]
     fn single_units() {
-        assert_eq!(
-            NalHeader::parse(&[0x26, 0x09]),
-            Some(NalHeader { kind: 19, layer_id: 1, temporal_id_plus1: 1 })
-        );
+        assert_eq!(NalHeader::parse(&[0x26, 0x09]), Some(NalHeader { kind: 19, layer_id: 1, temporal_id_plus1: 1 }));
         assert!(is_key_frame(&[0x26, 0x01, 0xAF]), "IDR_W_RADL");
         assert!(is_key_frame(&header(NAL_VPS)));
         assert!(!is_key_frame(&header(1)), "TRAIL_R");

@@ -58,12 +58,7 @@ impl ByteRange {
 
 impl PacketMeta {
     /// Reads an opened packet: header included, authentication tag gone.
-    pub fn parse(
-        packet: &[u8],
-        header: &RtpHeader,
-        extensions: &ExtensionMap,
-        codec: Codec,
-    ) -> Result<PacketMeta, RtpError> {
+    pub fn parse(packet: &[u8], header: &RtpHeader, extensions: &ExtensionMap, codec: Codec) -> Result<PacketMeta, RtpError> {
         let payload = header.payload(packet)?;
         let mut meta = PacketMeta::of_header(header, payload)?;
         meta.read_extensions(packet, header, extensions);

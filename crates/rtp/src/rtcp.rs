@@ -1,9 +1,11 @@
 //! RTCP (RFC 3550 §6, RFC 4585, RFC 5104, RFC 3611): compounds read packet by packet, and written without allocation.
 
+pub mod description;
 mod read;
 pub mod twcc;
 mod write;
 
+pub use description::{Bye, SourceDescription};
 pub use read::{Compound, Dlrr, DlrrBlocks, Fir, Nack, Packet, Remb, ReportBlocks, SenderInfo};
 pub use twcc::{TransportFeedback, TwccStatus};
 pub use write::Writer;
@@ -15,6 +17,10 @@ pub(crate) const BYE: u8 = 203;
 pub(crate) const TRANSPORT_FEEDBACK: u8 = 205;
 pub(crate) const PAYLOAD_FEEDBACK: u8 = 206;
 pub(crate) const EXTENDED_REPORT: u8 = 207;
+
+/// Blocks of extended reports (RFC 3611 §4.4, §4.5).
+pub(crate) const REFERENCE_TIME: u8 = 4;
+pub(crate) const DLRR: u8 = 5;
 
 /// Reception of one stream (RFC 3550 §6.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

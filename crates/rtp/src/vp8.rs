@@ -136,10 +136,7 @@ impl Descriptor {
     }
 
     fn is_extended(&self) -> bool {
-        self.picture_id.is_some()
-            || self.tl0_pic_idx.is_some()
-            || self.temporal_id.is_some()
-            || self.key_idx.is_some()
+        self.picture_id.is_some() || self.tl0_pic_idx.is_some() || self.temporal_id.is_some() || self.key_idx.is_some()
     }
 
     fn read(payload: &[u8]) -> Option<Descriptor> {

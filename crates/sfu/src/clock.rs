@@ -76,8 +76,9 @@ impl StreamClock {
         let reported = self.report.and_then(|(ntp, rtp)| Some(publisher.server_seconds(ntp)? - rtp as f64 / self.rate));
         let wanted = match (reported, publisher.origin) {
             // both count from the same moment only when the publisher's was known first
-            (Some(base), Some(begin)) => base + begin.saturating_duration_since(origin).as_secs_f64()
-                - origin.saturating_duration_since(begin).as_secs_f64(),
+            (Some(base), Some(begin)) => {
+                base + begin.saturating_duration_since(origin).as_secs_f64() - origin.saturating_duration_since(begin).as_secs_f64()
+            }
             // the earliest arrival is the least delayed one
             _ => self.base.map_or(arrival - ticks, |base| base.min(arrival - ticks)),
         };

@@ -99,7 +99,6 @@ struct LayerState {
     clock: StreamClock,
     last_packet: Option<Instant>,
     key_frames: KeyFrameThrottle,
-    key_frame_wanted: bool,
 }
 
 impl Receiver {
@@ -114,7 +113,6 @@ impl Receiver {
             return;
         }
         let ring = if self.config.kind == MediaKind::Video { VIDEO_RING } else { AUDIO_RING };
-        let wanted = slot.as_ref().is_some_and(|state| state.key_frame_wanted);
         *slot = Some(Box::new(LayerState {
             ssrc,
             sequence: SequenceUnwrapper::new(),
@@ -125,7 +123,6 @@ impl Receiver {
             clock: StreamClock::new(self.config.clock_rate),
             last_packet: None,
             key_frames: KeyFrameThrottle::default(),
-            key_frame_wanted: wanted,
         }));
     }
 
@@ -145,7 +142,8 @@ impl Receiver {
         plaintext: &[u8],
     ) -> Option<Received> {
         let payload = header.payload(plaintext).ok();
-        let taken = payload.and_then(|payload| self.take(now, layer, codec, header, header.sequence, extensions, publisher, payload, false));
+        let taken = payload
+            .and_then(|payload| self.take(now, layer, codec, header, header.sequence, extensions, publisher, payload, false));
         self.dropped += u64::from(taken.is_none());
         taken
     }
@@ -208,9 +206,6 @@ impl Receiver {
         }
         state.last_packet = Some(now);
         let key_frame = vp8.map_or_else(|| codec::is_key_frame(codec, payload), |vp8| vp8.key_frame && vp8.starts_frame());
-        if key_frame {
-            state.key_frame_wanted = false;
-        }
         let media_time = state.clock.media_time(now, ext_timestamp, publisher);
         Some(Received {
             layer,
@@ -262,13 +257,12 @@ impl Receiver {
         self.layers.iter().position(|state| is_alive(&state)).map(|at| Layer(at as u8))
     }
 
-    /// Somebody needs a key frame of this layer; asked of the publisher as often as the throttle allows, until one comes.
+    /// Somebody needs a key frame of this layer; asked of the publisher as often as the throttle allows.
     pub fn request_key_frame(&mut self, now: Instant, layer: Layer) {
         if self.config.kind == MediaKind::Audio {
             return;
         }
         let Some(state) = self.layers.get_mut(usize::from(layer.0)).and_then(Option::as_mut) else { return };
-        state.key_frame_wanted = true;
         if state.key_frames.allow(now, layer.0) {
             let _ = self.outputs.try_push(ReceiverOutput::Pli { ssrc: state.ssrc });
         }
@@ -288,6 +282,11 @@ impl Receiver {
 
     pub fn poll_output(&mut self) -> Option<ReceiverOutput> {
         self.outputs.pop_at(0)
+    }
+
+    /// Something waits in [`Receiver::poll_output`], or will at [`Receiver::poll_timeout`].
+    pub fn has_business(&self) -> bool {
+        !self.outputs.is_empty() || self.layers.iter().flatten().any(|state| state.nack.missing() > 0)
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {

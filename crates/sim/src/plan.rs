@@ -168,7 +168,16 @@ impl Source {
         }
     }
 
-    fn packet(&mut self, world: &mut World, node: usize, track: usize, kind: MediaKind, timestamp: u32, marker: bool, header: &[u8]) {
+    fn packet(
+        &mut self,
+        world: &mut World,
+        node: usize,
+        track: usize,
+        kind: MediaKind,
+        timestamp: u32,
+        marker: bool,
+        header: &[u8],
+    ) {
         let length = if kind == MediaKind::Audio { AUDIO_BYTES } else { VIDEO_BYTES };
         let mut payload = header.to_vec();
         payload.extend(self.index.to_be_bytes());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sluicegate_contract::entropy::Entropy;
 use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Event, RoomKey};
-use sluicegate_engine::{Engine, EngineConfig};
+use sluicegate_engine::{Certificate, Engine, EngineConfig};
 use sluicegate_load::{Arrival, Client, ClientConfig, Output, PublishSpec};
 use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::pb;
@@ -15,7 +15,6 @@ use sluicegate_proto::token::Claims;
 use sluicegate_room::input::{ConnectionKey, Join, SignalMode};
 use sluicegate_room::output::Output as RoomOutput;
 use sluicegate_room::{Input, Room, RoomConfig};
-use sluicegate_transport::certificate::Certificate;
 
 use crate::net::{Datagram, Link, Network};
 
@@ -63,7 +62,18 @@ impl World {
         let engine = Engine::new(EngineConfig { candidates: vec![SERVER], certificate: certificate.clone(), wall_clock: clock });
         let room =
             Room::new(now, RoomConfig::default(), RoomKey(1), "sim", pb::CreateRoomRequest::default(), clock, entropy.next_u64());
-        Self { now, begin: now, room, engine, nodes: Vec::new(), closed: false, network, entropy, certificate, decisions: Vec::new() }
+        Self {
+            now,
+            begin: now,
+            room,
+            engine,
+            nodes: Vec::new(),
+            closed: false,
+            network,
+            entropy,
+            certificate,
+            decisions: Vec::new(),
+        }
     }
 
     /// A client joins; returns its index.
@@ -71,13 +81,16 @@ impl World {
         let index = self.nodes.len();
         let ip = Ipv4Addr::new(10, 1, (index >> 8) as u8, index as u8);
         let addresses = [SocketAddr::from((ip, 5000)), SocketAddr::from((ip, 6000))];
-        let client = Client::new(self.now, ClientConfig {
-            addresses,
-            certificate: self.certificate.clone(),
-            publish,
-            first_ssrc: 1000 + 100 * index as u32,
-            ntp: BEGIN_UNIX + self.now.duration_since(self.begin) + Duration::from_secs(7777),
-        });
+        let client = Client::new(
+            self.now,
+            ClientConfig {
+                addresses,
+                certificate: self.certificate.clone(),
+                publish,
+                first_ssrc: 1000 + 100 * index as u32,
+                ntp: BEGIN_UNIX + self.now.duration_since(self.begin) + Duration::from_secs(7777),
+            },
+        );
         let mut link = || Link::new(self.network, self.entropy.next_u64());
         let (up, down) = ([link(), link()], [link(), link()]);
         self.nodes.push(Node {
@@ -154,6 +167,11 @@ impl World {
     pub fn send_media(&mut self, node: usize, track: usize, timestamp: u32, marker: bool, payload: &[u8]) {
         self.nodes[node].client.send_media(self.now, track, timestamp, marker, payload);
         self.settle();
+    }
+
+    /// Where the first client publishes from.
+    pub fn publisher_address(&self) -> SocketAddr {
+        self.nodes[0].addresses[0]
     }
 
     fn next(&self) -> Option<Instant> {

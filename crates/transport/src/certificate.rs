@@ -12,10 +12,6 @@ impl Certificate {
     /// Draws a new key (P-256).
     pub fn generate() -> Result<Self, TransportError> {
         let provider = str0m::crypto::from_feature_flags();
-        provider
-            .dtls_provider
-            .generate_certificate()
-            .map(Certificate)
-            .ok_or(TransportError::Certificate)
+        provider.dtls_provider.generate_certificate().map(Certificate).ok_or(TransportError::Certificate)
     }
 }

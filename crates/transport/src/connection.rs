@@ -104,10 +104,7 @@ pub struct Connection {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection")
-            .field("started", &self.started)
-            .field("failed", &self.failed)
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("started", &self.started).field("failed", &self.failed).finish_non_exhaustive()
     }
 }
 
@@ -181,10 +178,7 @@ impl Connection {
         self.remote_ufrag.clone_from(&remote.ufrag);
         self.dtls_active = remote.dtls_active;
         let mut direct = self.rtc.direct_api();
-        direct.set_remote_ice_credentials(IceCreds {
-            ufrag: remote.ufrag.clone(),
-            pass: remote.pwd.clone(),
-        });
+        direct.set_remote_ice_credentials(IceCreds { ufrag: remote.ufrag.clone(), pass: remote.pwd.clone() });
         direct.set_remote_fingerprint(PeerFingerprint {
             hash_func: remote.fingerprint.algorithm.clone(),
             bytes: remote.fingerprint.bytes.clone(),
@@ -205,10 +199,7 @@ impl Connection {
         ufrag.clone_into(&mut self.remote_ufrag);
         let mut direct = self.rtc.direct_api();
         direct.set_local_ice_credentials(ours);
-        direct.set_remote_ice_credentials(IceCreds {
-            ufrag: ufrag.to_owned(),
-            pass: pwd.to_owned(),
-        });
+        direct.set_remote_ice_credentials(IceCreds { ufrag: ufrag.to_owned(), pass: pwd.to_owned() });
         self.handle_timeout(now);
     }
 
@@ -221,8 +212,7 @@ impl Connection {
         if self.remote_candidates >= REMOTE_CANDIDATES_MAX {
             return Err(TransportError::Candidate("too many".to_owned()));
         }
-        let candidate = Candidate::from_sdp_string(line)
-            .map_err(|error| TransportError::Candidate(error.to_string()))?;
+        let candidate = Candidate::from_sdp_string(line).map_err(|error| TransportError::Candidate(error.to_string()))?;
         self.remote_candidates += 1;
         // TCP candidates of a peer are active ones (port 9): it connects to us
         if candidate.proto() == Protocol::Udp && candidate.addr().port() != 0 {
@@ -232,13 +222,7 @@ impl Connection {
     }
 
     /// A datagram of STUN or DTLS. `destination` is the local candidate it came to.
-    pub fn handle_datagram(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        destination: SocketAddr,
-        datagram: &[u8],
-    ) {
+    pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, datagram: &[u8]) {
         if self.failed {
             return;
         }
@@ -281,12 +265,7 @@ impl Connection {
     }
 
     /// Opens a channel as soon as SCTP is up (in-band, RFC 8832). `max_retransmits` none: reliable.
-    pub fn create_data_channel(
-        &mut self,
-        label: &str,
-        ordered: bool,
-        max_retransmits: Option<u16>,
-    ) {
+    pub fn create_data_channel(&mut self, label: &str, ordered: bool, max_retransmits: Option<u16>) {
         if !self.started || self.failed {
             return;
         }
@@ -294,12 +273,7 @@ impl Connection {
             None => Reliability::Reliable,
             Some(retransmits) => Reliability::MaxRetransmits { retransmits },
         };
-        let config = ChannelConfig {
-            label: label.to_owned(),
-            ordered,
-            reliability,
-            ..ChannelConfig::default()
-        };
+        let config = ChannelConfig { label: label.to_owned(), ordered, reliability, ..ChannelConfig::default() };
         self.rtc.direct_api().create_data_channel(config);
         self.drain();
     }
@@ -312,10 +286,7 @@ impl Connection {
         if self.failed || data.len() > MESSAGE_MAX as usize {
             return false;
         }
-        let sent = self
-            .rtc
-            .channel(stream)
-            .is_some_and(|mut channel| channel.write(binary, data).unwrap_or(false));
+        let sent = self.rtc.channel(stream).is_some_and(|mut channel| channel.write(binary, data).unwrap_or(false));
         self.handle_timeout(now);
         sent
     }
@@ -331,8 +302,7 @@ impl Connection {
         if !self.failed {
             self.failed = true;
             self.timeout = None;
-            self.outputs
-                .push_back(Output::Failed(TransportError::Connection(why)));
+            self.outputs.push_back(Output::Failed(TransportError::Connection(why)));
         }
     }
 
@@ -346,11 +316,7 @@ impl Connection {
                 }
                 Ok(RtcOutput::Transmit(transmit)) => {
                     let (source, destination) = (transmit.source, transmit.destination);
-                    self.outputs.push_back(Output::Transmit {
-                        source,
-                        destination,
-                        contents: transmit.contents.to_vec(),
-                    });
+                    self.outputs.push_back(Output::Transmit { source, destination, contents: transmit.contents.to_vec() });
                 }
                 Ok(RtcOutput::Event(event)) => self.event(event),
                 Err(error) => {
@@ -370,11 +336,7 @@ impl Connection {
             }
             Event::ChannelData(message) => {
                 let id = self.channel_id(message.id);
-                self.outputs.push_back(Output::Data {
-                    id,
-                    binary: message.binary,
-                    data: message.data,
-                });
+                self.outputs.push_back(Output::Data { id, binary: message.binary, data: message.data });
             }
             Event::ChannelClose(stream) => {
                 let id = self.channel_id(stream);
@@ -386,14 +348,10 @@ impl Connection {
     }
 
     fn channel_id(&mut self, stream: StreamId) -> ChannelId {
-        let at = self
-            .channels
-            .iter()
-            .position(|known| *known == stream)
-            .unwrap_or_else(|| {
-                self.channels.push(stream);
-                self.channels.len() - 1
-            });
+        let at = self.channels.iter().position(|known| *known == stream).unwrap_or_else(|| {
+            self.channels.push(stream);
+            self.channels.len() - 1
+        });
         ChannelId(at as u32)
     }
 

@@ -7,9 +7,7 @@ use std::time::Instant;
 
 use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::crypto::CryptoError;
-use str0m::crypto::dtls::{
-    DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion, SrtpProfile,
-};
+use str0m::crypto::dtls::{DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion, SrtpProfile};
 
 use crate::srtp::Profile;
 
@@ -56,14 +54,7 @@ pub fn with_slot<T>(slot: &KeySlot, build: impl FnOnce() -> T) -> T {
 pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     static TAP: Tap = Tap;
-    PROVIDER
-        .get_or_init(|| {
-            Arc::new(CryptoProvider {
-                dtls_provider: &TAP,
-                ..str0m::crypto::from_feature_flags()
-            })
-        })
-        .clone()
+    PROVIDER.get_or_init(|| Arc::new(CryptoProvider { dtls_provider: &TAP, ..str0m::crypto::from_feature_flags() })).clone()
 }
 
 #[derive(Debug)]
@@ -71,9 +62,7 @@ struct Tap;
 
 impl DtlsProvider for Tap {
     fn generate_certificate(&self) -> Option<DtlsCert> {
-        str0m::crypto::from_feature_flags()
-            .dtls_provider
-            .generate_certificate()
+        str0m::crypto::from_feature_flags().dtls_provider.generate_certificate()
     }
 
     fn new_dtls(
@@ -86,23 +75,13 @@ impl DtlsProvider for Tap {
         static CONFIG: OnceLock<Result<Arc<dimpl::Config>, String>> = OnceLock::new();
         // ICE has proven the address before DTLS starts: a cookie would cost a round trip for nothing
         let config = CONFIG.get_or_init(|| {
-            dimpl::Config::builder()
-                .use_server_cookie(false)
-                .build()
-                .map(Arc::new)
-                .map_err(|error| error.to_string())
+            dimpl::Config::builder().use_server_cookie(false).build().map(Arc::new).map_err(|error| error.to_string())
         });
-        let config = config
-            .as_ref()
-            .map_err(|error| CryptoError::Other(error.clone()))?;
-        let certificate = dimpl::DtlsCertificate {
-            certificate: certificate.certificate.clone(),
-            private_key: certificate.private_key.clone(),
-        };
+        let config = config.as_ref().map_err(|error| CryptoError::Other(error.clone()))?;
+        let certificate =
+            dimpl::DtlsCertificate { certificate: certificate.certificate.clone(), private_key: certificate.private_key.clone() };
         let dtls = dimpl::Dtls::new_12(config.clone(), certificate, now);
-        let slot = NEXT
-            .with(|next| next.borrow_mut().take())
-            .unwrap_or_default();
+        let slot = NEXT.with(|next| next.borrow_mut().take()).unwrap_or_default();
         Ok(Box::new(Instance { dtls, slot }))
     }
 }
@@ -132,10 +111,7 @@ impl DtlsInstance for Instance {
         if let DtlsOutput::KeyingMaterial(material, profile) = &output
             && let Some(profile) = known(*profile)
         {
-            self.slot.put(Exported {
-                profile,
-                material: material.to_vec(),
-            });
+            self.slot.put(Exported { profile, material: material.to_vec() });
         }
         output
     }

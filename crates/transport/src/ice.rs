@@ -1,7 +1,63 @@
-//! What the demux must read of ICE by itself: whose a binding request is, and whether it is authentic and nominates.
+//! What of ICE (RFC 8445, over STUN, RFC 8489) is read outside str0m: whose a binding request is, whether it is authentic and
+//! nominates; which remote candidates are taken, and how many addresses of a peer are remembered.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use aws_lc_rs::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY};
+use str0m::Candidate;
 use str0m::ice::StunMessage;
+use str0m::net::Protocol;
+
+use crate::TransportError;
+
+/// Remote candidates that are taken between two ICE restarts; a client has a handful per interface.
+pub const REMOTE_CANDIDATES_MAX: usize = 64;
+/// Addresses of a peer, told by candidates or by authentic checks, in the life of a connection: str0m forgets none.
+pub const REMOTE_ADDRESSES_MAX: usize = 512;
+/// Bytes of a candidate line; the longest of a browser has about 200.
+const CANDIDATE_LINE_MAX: usize = 512;
+
+const BINDING_REQUEST: u16 = 0x0001;
+const BINDING_SUCCESS: u16 = 0x0101;
+const BINDING_ERROR: u16 = 0x0111;
+/// The upper half of the magic cookie.
+const COOKIE: u16 = 0x2112;
+
+/// A binding message by its type (RFC 8489 §5); nothing else of STUN is ICE's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binding {
+    Request,
+    Response,
+}
+
+pub(crate) fn binding(datagram: &[u8]) -> Option<Binding> {
+    if word(datagram, 4)? != COOKIE {
+        return None;
+    }
+    match word(datagram, 0)? {
+        BINDING_REQUEST => Some(Binding::Request),
+        BINDING_SUCCESS | BINDING_ERROR => Some(Binding::Response),
+        _ => None,
+    }
+}
+
+/// Our half of a binding request's user name (RFC 8445 §7.2.2): whom it is for. No allocation, nothing is verified.
+pub fn stun_username_ufrag(datagram: &[u8]) -> Option<&str> {
+    const USERNAME: u16 = 0x0006;
+    if binding(datagram)? != Binding::Request {
+        return None;
+    }
+    let mut at = 20;
+    loop {
+        let (kind, length) = (word(datagram, at)?, usize::from(word(datagram, at + 2)?));
+        let value = datagram.get(at + 4..at + 4 + length)?;
+        if kind == USERNAME {
+            return std::str::from_utf8(value).ok()?.split_once(':').map(|(ours, _)| ours);
+        }
+        at += 4 + length.next_multiple_of(4);
+    }
+}
 
 /// An authentic binding request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,39 +66,18 @@ pub struct Check {
     pub use_candidate: bool,
 }
 
-/// Our half of a binding request's user name: whom it is for. No allocation, nothing is verified.
-pub fn stun_username_ufrag(datagram: &[u8]) -> Option<&str> {
-    const USERNAME: u16 = 0x0006;
-    let word = |at: usize| {
-        Some(u16::from_be_bytes(
-            datagram.get(at..at + 2)?.try_into().ok()?,
-        ))
-    };
-    // a binding request and nothing else
-    if word(0)? != 0x0001 || word(4)? != 0x2112 {
+/// A binding request whose integrity was verified with our password; none for everything else.
+pub fn verify_check(datagram: &[u8], password: &str) -> Option<Check> {
+    if binding(datagram)? != Binding::Request {
         return None;
     }
-    let mut at = 20;
-    loop {
-        let (kind, length) = (word(at)?, usize::from(word(at + 2)?));
-        let value = datagram.get(at + 4..at + 4 + length)?;
-        if kind == USERNAME {
-            return std::str::from_utf8(value)
-                .ok()?
-                .split_once(':')
-                .map(|(ours, _)| ours);
-        }
-        at += 4 + length.next_multiple_of(4);
-    }
-}
-
-/// A binding request whose integrity was verified with our password.
-pub fn verify_check(datagram: &[u8], password: &str) -> Option<Check> {
     let message = StunMessage::parse(datagram).ok()?;
     let authentic = message.is_binding_request() && message.verify(password.as_bytes(), sha1_hmac);
-    authentic.then(|| Check {
-        use_candidate: message.use_candidate(),
-    })
+    authentic.then(|| Check { use_candidate: message.use_candidate() })
+}
+
+fn word(datagram: &[u8], at: usize) -> Option<u16> {
+    datagram.get(at..)?.first_chunk().map(|word| u16::from_be_bytes(*word))
 }
 
 fn sha1_hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
@@ -55,22 +90,79 @@ fn sha1_hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
     tag
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+/// Reads a line `candidate:…` (RFC 8839 §5.1, with or without `a=`). None for one that is no use to a server and no mistake: an empty
+/// line (end of candidates), a name in place of an address (mDNS), TCP (its peer connects to us), an address nobody has.
+pub(crate) fn remote_candidate(line: &str) -> Result<Option<Candidate>, TransportError> {
+    let line = line.trim();
+    let line = line.strip_prefix("a=").unwrap_or(line);
+    if line.len() > CANDIDATE_LINE_MAX {
+        return Err(TransportError::Candidate("the line is too long".to_owned()));
+    }
+    // the address is the fifth word
+    let address = line.split_ascii_whitespace().nth(4);
+    if line.is_empty() || address.is_some_and(|address| address.ends_with(".local")) {
+        return Ok(None);
+    }
+    let candidate = Candidate::from_sdp_string(line).map_err(|error| TransportError::Candidate(error.to_string()))?;
+    let usable = candidate.proto() == Protocol::Udp && candidate.addr().port() != 0 && is_unicast(candidate.addr().ip());
+    Ok(usable.then_some(candidate))
+}
 
-    use super::*;
+fn is_unicast(address: IpAddr) -> bool {
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    !address.is_unspecified() && !address.is_multicast() && !broadcast
+}
 
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..120)) {
-            let _ = stun_username_ufrag(&bytes);
-            let _ = verify_check(&bytes, "password");
-            if let Some(head) = bytes.get_mut(..8) {
-                head.copy_from_slice(&[0, 1, 0, 100, 0x21, 0x12, 0xA4, 0x42]);
-                let _ = stun_username_ufrag(&bytes);
-                let _ = verify_check(&bytes, "password");
-            }
+/// The addresses str0m was told of.
+#[derive(Debug, Default)]
+pub(crate) struct RemoteAddresses {
+    /// By candidates since the last restart.
+    signalled: BTreeSet<SocketAddr>,
+    /// By authentic checks from elsewhere (peer-reflexive, RFC 8445 §7.3.1.3).
+    reflexive: BTreeSet<SocketAddr>,
+    /// How often str0m was told one.
+    told: usize,
+}
+
+/// What to do with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    New,
+    Known,
+    TooMany,
+}
+
+impl RemoteAddresses {
+    pub fn signal(&mut self, address: SocketAddr) -> Admission {
+        if self.signalled.contains(&address) {
+            return Admission::Known;
         }
+        if self.signalled.len() >= REMOTE_CANDIDATES_MAX || self.told >= REMOTE_ADDRESSES_MAX {
+            return Admission::TooMany;
+        }
+        self.signalled.insert(address);
+        self.told += 1;
+        Admission::New
+    }
+
+    /// An authentic check came from `address`.
+    pub fn meet(&mut self, address: SocketAddr) -> Admission {
+        if self.signalled.contains(&address) || self.reflexive.contains(&address) {
+            return Admission::Known;
+        }
+        if self.told >= REMOTE_ADDRESSES_MAX {
+            return Admission::TooMany;
+        }
+        self.reflexive.insert(address);
+        self.told += 1;
+        Admission::New
+    }
+
+    pub fn restart(&mut self) {
+        // an address told before stays known as the source of checks
+        self.reflexive.append(&mut self.signalled);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 
 pub mod certificate;
 pub mod connection;
+pub mod data;
 pub mod dtls_keys;
 pub mod ice;
 pub mod negotiate;

@@ -2,30 +2,36 @@
 //!
 //! Owns the media sections in their order, what each carries, and the numbers of what we send. In the answering role the peer's
 //! sending sections become receivers and its receiving ones carry our senders; in the offering role every section is ours.
-//! Everything is bundled and multiplexed. Deliberately lacks rollback: each side has one description under way.
+//! Everything is bundled and multiplexed. A description that is refused with an error changes nothing.
+//! Deliberately lacks rollback: each side has one description under way.
 
 mod answer;
 pub mod codecs;
+mod feedback;
 mod offer;
 mod offered;
+mod receive;
+mod section;
+mod sender;
 mod text;
 
 use std::collections::BTreeMap;
 
 use sluicegate_rtp::codec::{Codec, MediaKind};
-use sluicegate_rtp::extension::ExtensionMap;
 
 pub use codecs::NegotiatedCodec;
+pub use feedback::{Congestion, Feedback};
 pub use offered::OfferedSection;
+pub use section::{ReceiveSection, Section, SectionKind, SendSection, Use};
 
 use crate::connection::{Fingerprint, Remote};
 use crate::sdp::SdpError;
 
-/// SSRCs one section may name.
+/// SSRCs, and groups of SSRCs, one section may name.
 pub const SSRCS_MAX: usize = 64;
 /// Simulcast layers of one section (LiveKit has three).
 pub const RIDS_MAX: usize = 3;
-/// Characters of a mid, rid, stream or track id.
+/// Characters of a mid, stream or track id, user name fragment or password.
 pub const LABEL_MAX: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +85,9 @@ pub struct SenderSpec {
     pub key: u64,
     pub kind: MediaKind,
     pub codec: Codec,
-    /// The source's format parameters: its profile decides who can take it.
+    /// The source's format parameters, as [`NegotiatedCodec::fmtp`] of its section: its profile decides who can take it.
     pub fmtp: String,
+    /// Also the CNAME.
     pub stream_id: String,
     pub track_id: String,
 }
@@ -89,17 +96,30 @@ pub struct SenderSpec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteParameters {
     pub transport: Remote,
+    /// Lines `candidate:…`.
     pub candidates: Vec<String>,
+    pub ice_lite: bool,
+    /// The credentials are not those of the description before.
+    pub ice_restart: bool,
+    /// Largest message of a data channel that the peer takes; 0: any (RFC 8841 §6).
+    pub message_bytes_max: Option<u64>,
 }
 
+/// Why a description cannot be used, or a sender not be added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NegotiateError {
     #[error(transparent)]
     Sdp(#[from] SdpError),
     #[error("the description has no ICE credentials")]
     NoCredentials,
-    #[error("the description has no usable certificate fingerprint")]
+    #[error("the description has no usable certificate fingerprint (sha-256)")]
     NoFingerprint,
+    #[error("the certificate is not the one of the first description")]
+    FingerprintChanged,
+    #[error("the description does not bundle its sections")]
+    NoBundle,
+    #[error("two sections have the same mid")]
+    DuplicateMid,
     #[error("the sections are not those of the previous description")]
     Sections,
     #[error("this PeerConnection is offered by the other side")]
@@ -108,99 +128,34 @@ pub enum NegotiateError {
     Label,
 }
 
-/// One section, in the order of the description.
-#[derive(Clone, Debug)]
-pub struct Section {
-    pub mid: String,
-    pub kind: SectionKind,
-    pub use_: Use,
-    /// What the peer said of it last.
-    pub(crate) offered: Option<OfferedSection>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SectionKind {
-    Media(MediaKind),
-    /// Data channels.
-    Data,
-    /// Something we do not speak.
-    Unknown,
-}
-
-/// What a section carries at the moment.
-#[derive(Clone, Debug)]
-pub enum Use {
-    /// Nothing.
-    Idle,
-    /// Refused, or taken away by the peer (port 0).
-    Rejected,
-    /// The peer's track.
-    Receive(Box<ReceiveSection>),
-    /// Ours.
-    Send(Box<SendSection>),
-    Data,
-}
-
-/// What arrives on a section.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReceiveSection {
-    pub kind: MediaKind,
-    /// Stream and track id of its `msid`.
-    pub stream_id: Option<String>,
-    pub track_id: Option<String>,
-    /// As answered, best first.
-    pub codecs: Vec<NegotiatedCodec>,
-    pub extensions: ExtensionMap,
-    /// Primary SSRCs with their repair streams, in the order of the description.
-    pub ssrcs: Vec<(u32, Option<u32>)>,
-    /// In the order of the description: lowest layer first with LiveKit's clients.
-    pub rids: Vec<String>,
-    pub(crate) hint: PublishHint,
-}
-
-/// What leaves on a section.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendSection {
-    pub key: u64,
-    pub kind: MediaKind,
-    pub codec: Codec,
-    pub payload_type: u8,
-    pub rtx_payload_type: Option<u8>,
-    /// Where RED wraps the codec.
-    pub red_payload_type: Option<u8>,
-    pub ssrc: u32,
-    pub rtx_ssrc: u32,
-    pub extensions: ExtensionMap,
-    pub stream_id: String,
-    pub track_id: String,
-    /// The peer knows of it: media may flow.
-    pub active: bool,
-}
-
 /// A PeerConnection's negotiated state.
 #[derive(Debug)]
 pub struct Negotiation {
-    pub(crate) config: NegotiationConfig,
-    pub(crate) sections: Vec<Section>,
-    /// Senders by key, in the order of their arrival through `order`.
-    pub(crate) senders: BTreeMap<u64, Sender>,
-    pub(crate) order: u64,
-    pub(crate) remote: Option<RemoteParameters>,
-    pub(crate) version: u64,
-    pub(crate) next_ssrc: u32,
-    pub(crate) next_mid: u32,
-    pub(crate) with_data: bool,
+    config: NegotiationConfig,
+    congestion: Congestion,
+    only_preferred: bool,
+    sections: Vec<Section>,
+    senders: BTreeMap<u64, Sender>,
+    /// Counts senders in the order of their arrival.
+    arrivals: u64,
+    remote: Option<RemoteParameters>,
+    version: u64,
+    next_ssrc: u32,
+    next_mid: u32,
+    with_data: bool,
+    allow_mixed: bool,
+    dirty: bool,
 }
 
 #[derive(Debug)]
-pub(crate) struct Sender {
-    pub spec: SenderSpec,
-    pub order: u64,
-    pub state: SenderState,
+struct Sender {
+    spec: SenderSpec,
+    arrival: u64,
+    state: SenderState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SenderState {
+enum SenderState {
     Waiting,
     Bound,
     /// The peer cannot take the codec.
@@ -212,19 +167,34 @@ impl Negotiation {
         let next_ssrc = config.first_ssrc.max(1);
         Self {
             config,
+            congestion: Congestion::default(),
+            only_preferred: false,
             sections: Vec::new(),
             senders: BTreeMap::new(),
-            order: 0,
+            arrivals: 0,
             remote: None,
             version: 0,
             next_ssrc,
             next_mid: 0,
             with_data: false,
+            allow_mixed: true,
+            dirty: false,
         }
     }
 
-    /// The first offer will carry a section for data channels.
+    /// How peers shall tell of congestion on what we send, where they can.
+    pub fn set_congestion(&mut self, congestion: Congestion) {
+        self.congestion = congestion;
+    }
+
+    /// Answers name no codec beside the preferred one of a track. LiveKit: Firefox on Linux and Android.
+    pub fn set_only_preferred(&mut self, only_preferred: bool) {
+        self.only_preferred = only_preferred;
+    }
+
+    /// The next offer will carry a section for data channels.
     pub fn want_data(&mut self) {
+        self.dirty |= !self.with_data;
         self.with_data = true;
     }
 
@@ -236,25 +206,30 @@ impl Negotiation {
         self.remote.as_ref()
     }
 
-    /// After an ICE restart our credentials are new.
+    /// For an ICE restart: the next description shows them.
     pub fn set_local_credentials(&mut self, ufrag: &str, pwd: &str) {
         ufrag.clone_into(&mut self.config.local.ufrag);
         pwd.clone_into(&mut self.config.local.pwd);
+        self.dirty |= self.config.role == Role::Offer;
     }
 
-    /// A track to send with the next description.
+    /// A track to send with the next description. A key that is there already is replaced.
     pub fn add_sender(&mut self, spec: SenderSpec) -> Result<(), NegotiateError> {
         if !is_label(&spec.stream_id) || !is_label(&spec.track_id) {
             return Err(NegotiateError::Label);
         }
-        self.order += 1;
-        self.senders.insert(spec.key, Sender { spec, order: self.order, state: SenderState::Waiting });
+        self.remove_sender(spec.key);
+        self.arrivals += 1;
+        self.dirty = true;
+        let can_be_sent = self.config.subscribe.contains(&sender::without_red(spec.codec));
+        let state = if can_be_sent { SenderState::Waiting } else { SenderState::Failed };
+        self.senders.insert(spec.key, Sender { spec, arrival: self.arrivals, state });
         Ok(())
     }
 
-    /// Stops sending; its section becomes free with the next description.
+    /// Stops sending; its section becomes free once the peer was told.
     pub fn remove_sender(&mut self, key: u64) {
-        self.senders.remove(&key);
+        self.dirty |= self.senders.remove(&key).is_some();
         for section in &mut self.sections {
             if matches!(&section.use_, Use::Send(send) if send.key == key) {
                 section.use_ = Use::Idle;
@@ -262,27 +237,42 @@ impl Negotiation {
         }
     }
 
+    /// Something changed that the peer does not know: an offer must be made, or in the answering role be asked for.
+    pub fn needs_offer(&self) -> bool {
+        self.dirty
+    }
+
     pub fn is_failed(&self, key: u64) -> bool {
         self.senders.get(&key).is_some_and(|sender| sender.state == SenderState::Failed)
     }
 
-    /// The negotiated numbers of a sender.
+    /// Senders whose codec the peer cannot take. They stay here until they are removed.
+    pub fn failed(&self) -> impl Iterator<Item = u64> {
+        self.senders.iter().filter(|(_, sender)| sender.state == SenderState::Failed).map(|(key, _)| *key)
+    }
+
+    /// The negotiated numbers of a sender, with its mid.
     pub fn send_section(&self, key: u64) -> Option<(&str, &SendSection)> {
-        self.sections.iter().find_map(|section| match &section.use_ {
-            Use::Send(send) if send.key == key => Some((section.mid.as_str(), &**send)),
-            _ => None,
-        })
+        self.sends().find(|(_, send)| send.key == key)
+    }
+
+    /// Which sender is on which mid: what becomes `mid_to_track_id` of an answer or offer.
+    pub fn mids(&self) -> Vec<(String, u64)> {
+        self.sends().map(|(mid, send)| (mid.to_owned(), send.key)).collect()
+    }
+
+    /// LiveKit: `SessionDescription.mid_to_track_id`.
+    pub fn mid_to_track_id(&self) -> Vec<(String, String)> {
+        self.sends().map(|(mid, send)| (mid.to_owned(), send.track_id.clone())).collect()
     }
 
     /// Senders without a section: (audio, video).
     pub fn outstanding(&self) -> (u32, u32) {
-        let count = |kind| {
-            self.senders.values().filter(|s| s.state == SenderState::Waiting && s.spec.kind == kind).count() as u32
-        };
+        let count = |kind| self.senders.values().filter(|s| s.state == SenderState::Waiting && s.spec.kind == kind).count() as u32;
         (count(MediaKind::Audio), count(MediaKind::Video))
     }
 
-    /// Answering role: the peer's receiving sections that carry nothing yet: (audio, video).
+    /// Answering role: the peer's receiving sections that the next offer can fill: (audio, video).
     pub fn spare(&self) -> (u32, u32) {
         let count = |kind| self.sections.iter().filter(|section| section.is_spare(kind)).count() as u32;
         (count(MediaKind::Audio), count(MediaKind::Video))
@@ -294,44 +284,74 @@ impl Negotiation {
         (count(MediaKind::Audio), count(MediaKind::Video))
     }
 
-    /// An SSRC that nothing on this PeerConnection uses.
+    /// An SSRC that nothing of ours on this PeerConnection uses.
     pub fn take_ssrc(&mut self) -> u32 {
-        let ssrc = self.next_ssrc;
-        self.next_ssrc = self.next_ssrc.wrapping_add(1).max(1);
-        ssrc
+        next_ssrc(&mut self.next_ssrc)
+    }
+
+    fn sends(&self) -> impl Iterator<Item = (&str, &SendSection)> {
+        self.sections.iter().filter_map(|section| match &section.use_ {
+            Use::Send(send) => Some((section.mid.as_str(), &**send)),
+            _ => None,
+        })
     }
 
     /// Waiting senders of a kind, the longest waiting first.
-    pub(crate) fn waiting(&self, kind: MediaKind) -> Vec<u64> {
+    fn waiting(&self, kind: MediaKind) -> Vec<u64> {
         let mut waiting: Vec<(u64, u64)> = self
             .senders
             .iter()
             .filter(|(_, sender)| sender.state == SenderState::Waiting && sender.spec.kind == kind)
-            .map(|(key, sender)| (sender.order, *key))
+            .map(|(key, sender)| (sender.arrival, *key))
             .collect();
         waiting.sort_unstable();
         waiting.into_iter().map(|(_, key)| key).collect()
     }
-}
 
-impl Section {
-    /// Free for one of our senders: the peer wants to receive on it.
-    pub(crate) fn is_spare(&self, kind: MediaKind) -> bool {
-        self.kind == SectionKind::Media(kind)
-            && matches!(self.use_, Use::Idle)
-            && self.offered.as_ref().is_some_and(|offered| offered.wants_to_receive)
+    /// What a section becomes that carries this track from now on, under new SSRCs.
+    fn carry(&mut self, spec: &SenderSpec, carried: sender::Carried) -> Use {
+        let (ssrc, rtx_ssrc) = (self.take_ssrc(), self.take_ssrc());
+        let mut send = SendSection {
+            key: spec.key,
+            kind: spec.kind,
+            codec: spec.codec,
+            payload_type: 0,
+            rtx_payload_type: None,
+            red_payload_type: None,
+            ssrc,
+            rtx_ssrc,
+            extensions: Default::default(),
+            nack: false,
+            congestion: None,
+            stream_id: spec.stream_id.clone(),
+            track_id: spec.track_id.clone(),
+            active: false,
+            codecs: Vec::new(),
+        };
+        carried.apply(&mut send);
+        Use::Send(Box::new(send))
     }
 }
 
+fn next_ssrc(counter: &mut u32) -> u32 {
+    let ssrc = *counter;
+    *counter = counter.wrapping_add(1).max(1);
+    ssrc
+}
+
 /// A label of the peer or of the room that may stand in a line of a description.
-pub(crate) fn is_label(label: &str) -> bool {
+fn is_label(label: &str) -> bool {
     !label.is_empty() && label.len() <= LABEL_MAX && label.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// `sha-256 AB:CD` as bytes.
-pub(crate) fn parse_fingerprint(text: &str) -> Option<Fingerprint> {
+fn parse_fingerprint(text: &str) -> Option<Fingerprint> {
     let (algorithm, digits) = text.trim().split_once(' ')?;
-    let bytes: Option<Vec<u8>> = digits.trim().split(':').map(|pair| u8::from_str_radix(pair, 16).ok()).collect();
+    let digits = digits.trim();
+    if digits.len() > 3 * 64 {
+        return None;
+    }
+    let bytes: Option<Vec<u8>> = digits.split(':').map(|pair| u8::from_str_radix(pair, 16).ok()).collect();
     let bytes = bytes.filter(|bytes| (20..=64).contains(&bytes.len()))?;
     Some(Fingerprint { algorithm: algorithm.to_ascii_lowercase(), bytes })
 }

@@ -78,21 +78,14 @@ impl SrtpKeys {
         let (key, salt) = (profile.key_len(), profile.salt_len());
         let client_key = material.get(..key).ok_or(SrtpError::Keys)?;
         let server_key = material.get(key..2 * key).ok_or(SrtpError::Keys)?;
-        let client_salt = material
-            .get(2 * key..2 * key + salt)
-            .ok_or(SrtpError::Keys)?;
-        let server_salt = material
-            .get(2 * key + salt..2 * key + 2 * salt)
-            .ok_or(SrtpError::Keys)?;
+        let client_salt = material.get(2 * key..2 * key + salt).ok_or(SrtpError::Keys)?;
+        let server_salt = material.get(2 * key + salt..2 * key + 2 * salt).ok_or(SrtpError::Keys)?;
         let (ours, theirs) = if active {
             ((client_key, client_salt), (server_key, server_salt))
         } else {
             ((server_key, server_salt), (client_key, client_salt))
         };
-        Ok(Self {
-            sealer: Sealer::new(profile, ours.0, ours.1)?,
-            opener: Opener::new(profile, theirs.0, theirs.1)?,
-        })
+        Ok(Self { sealer: Sealer::new(profile, ours.0, ours.1)?, opener: Opener::new(profile, theirs.0, theirs.1)? })
     }
 }
 

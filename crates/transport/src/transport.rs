@@ -40,12 +40,15 @@ pub struct Transport {
 
 impl Transport {
     pub fn new(now: Instant, config: TransportConfig<'_>) -> Self {
-        let connection = Connection::new(now, ConnectionConfig {
-            certificate: config.certificate,
-            candidates: config.candidates,
-            ice_lite: config.ice_lite,
-            controlling: config.controlling,
-        });
+        let connection = Connection::new(
+            now,
+            ConnectionConfig {
+                certificate: config.certificate,
+                candidates: config.candidates,
+                ice_lite: config.ice_lite,
+                controlling: config.controlling,
+            },
+        );
         let mut negotiation = Negotiation::new(NegotiationConfig {
             role: config.role,
             local: LocalParameters {

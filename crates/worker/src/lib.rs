@@ -8,5 +8,6 @@ pub mod udp;
 pub mod worker;
 
 pub use mailbox::{CommandSender, Full};
+pub use sluicegate_engine::{Certificate, CertificateError};
 pub use udp::{UdpPort, UdpPorts};
 pub use worker::{Report, Worker, WorkerConfig, WorkerError};

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use mio::{Events, Interest, Poll, Token};
+use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, Event, meter::Meters};
-use sluicegate_engine::{Engine, EngineConfig};
+use sluicegate_engine::{Certificate, CertificateError, Engine, EngineConfig};
 
 use crate::mailbox::{self, CommandSender};
 use crate::udp::UdpPorts;
@@ -33,7 +34,10 @@ pub enum Report {
 pub struct WorkerConfig {
     pub name: String,
     pub udp: UdpPorts,
-    pub engine: EngineConfig,
+    /// Shared by every worker of the process.
+    pub certificate: Certificate,
+    /// For the NTP times of sender reports.
+    pub wall_clock: WallClock,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,8 @@ pub enum WorkerError {
     Poll(io::Error),
     #[error("cannot start the media thread: {0}")]
     Thread(io::Error),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
 }
 
 /// A running media thread.
@@ -57,12 +63,12 @@ impl Worker {
         let poll = Poll::new().map_err(WorkerError::Poll)?;
         let waker = mio::Waker::new(poll.registry(), WAKE).map_err(WorkerError::Poll)?;
         let (commands, lane) = mailbox::lane(waker);
-        let WorkerConfig { name, mut udp, engine } = config;
+        let WorkerConfig { name, mut udp, certificate, wall_clock } = config;
         for (index, port) in udp.0.iter_mut().enumerate() {
             poll.registry().register(&mut port.socket, Token(index), Interest::READABLE).map_err(WorkerError::Poll)?;
         }
         let readable = vec![true; udp.0.len()];
-        let engine = Engine::new(engine);
+        let engine = Engine::new(EngineConfig { candidates: udp.advertised(), certificate, wall_clock });
         let loop_ = Loop { poll, lane, udp, readable, engine, report, reported: Meters::default(), meters_due: None, unsent: 0 };
         let thread = thread::Builder::new().name(name).spawn(move || loop_.run()).map_err(WorkerError::Thread)?;
         Ok(Self { commands, thread })

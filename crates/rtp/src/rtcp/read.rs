@@ -1,18 +1,56 @@
 //! Reading a compound: an iterator over its packets that ends at the first that is malformed.
 
+use super::description::{Bye, SourceDescription};
 use super::twcc::TransportFeedback;
 use super::{
-    BYE, EXTENDED_REPORT, PAYLOAD_FEEDBACK, RECEIVER_REPORT, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION, TRANSPORT_FEEDBACK,
+    BYE, DLRR, EXTENDED_REPORT, PAYLOAD_FEEDBACK, RECEIVER_REPORT, REFERENCE_TIME, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION,
+    TRANSPORT_FEEDBACK,
 };
 use crate::cursor::Cursor;
 
-/// The packets of one datagram.
+/// The packets of one datagram. An extended report gives one for each block that we know.
 #[derive(Debug, Clone)]
-pub struct Compound<'a>(Cursor<'a>);
+pub struct Compound<'a> {
+    rest: Cursor<'a>,
+    /// Sender and unread blocks of the extended report that was met last.
+    extended: (u32, Cursor<'a>),
+}
 
 impl<'a> Compound<'a> {
     pub fn parse(datagram: &'a [u8]) -> Self {
-        Self(Cursor::new(datagram))
+        Self { rest: Cursor::new(datagram), extended: (0, Cursor::new(&[])) }
+    }
+
+    fn read(&mut self) -> Option<Packet<'a>> {
+        let first = self.rest.u8().filter(|first| first >> 6 == 2)?;
+        let kind = self.rest.u8()?;
+        let words = usize::from(self.rest.u16()?);
+        let body = self.rest.take(words * 4)?;
+        let body = if first & 0x20 == 0 { body } else { unpad(body)? };
+        if kind == EXTENDED_REPORT {
+            let mut blocks = Cursor::new(body);
+            self.extended = (blocks.u32().unwrap_or(0), blocks);
+            return Some(self.read_extended().unwrap_or(Packet::Unknown));
+        }
+        Some(Packet::read(first & 0x1F, kind, body).unwrap_or(Packet::Unknown))
+    }
+
+    /// The next block that we know; a malformed one ends its report.
+    fn read_extended(&mut self) -> Option<Packet<'a>> {
+        let (ssrc, blocks) = &mut self.extended;
+        while let Some((kind, body)) = read_block(blocks) {
+            match kind {
+                REFERENCE_TIME => {
+                    if let Some(ntp) = Cursor::new(body).u64() {
+                        return Some(Packet::ReferenceTime { ssrc: *ssrc, ntp });
+                    }
+                }
+                DLRR => return Some(Packet::Dlrr(DlrrBlocks(body))),
+                _ => {}
+            }
+        }
+        *blocks = Cursor::new(&[]);
+        None
     }
 }
 
@@ -20,37 +58,52 @@ impl<'a> Iterator for Compound<'a> {
     type Item = Packet<'a>;
 
     fn next(&mut self) -> Option<Packet<'a>> {
-        let first = self.0.u8()?;
-        let kind = self.0.u8()?;
-        let words = usize::from(self.0.u16()?);
-        let body = self.0.take(words * 4)?;
-        if first >> 6 != 2 {
-            self.0 = Cursor::new(&[]);
-            return None;
+        let packet = self.read_extended().or_else(|| self.read());
+        if packet.is_none() {
+            self.rest = Cursor::new(&[]);
         }
-        let body = if first & 0x20 == 0 { body } else { unpad(body)? };
-        Some(Packet::read(first & 0x1F, kind, body).unwrap_or(Packet::Unknown))
+        packet
     }
 }
 
 fn unpad(body: &[u8]) -> Option<&[u8]> {
-    let padding = usize::from(*body.last()?);
-    body.get(..body.len().checked_sub(padding)?)
+    let padding = body.last().copied().filter(|padding| *padding > 0)?;
+    body.get(..body.len().checked_sub(usize::from(padding))?)
+}
+
+/// Type and body of a block of an extended report (RFC 3611 §3).
+fn read_block<'a>(cursor: &mut Cursor<'a>) -> Option<(u8, &'a [u8])> {
+    let kind = cursor.u8()?;
+    cursor.u8()?;
+    let words = usize::from(cursor.u16()?);
+    Some((kind, cursor.take(words * 4)?))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packet<'a> {
-    SenderReport { info: SenderInfo, blocks: ReportBlocks<'a> },
-    ReceiverReport { ssrc: u32, blocks: ReportBlocks<'a> },
-    SourceDescription,
-    Bye,
+    SenderReport {
+        info: SenderInfo,
+        blocks: ReportBlocks<'a>,
+    },
+    ReceiverReport {
+        ssrc: u32,
+        blocks: ReportBlocks<'a>,
+    },
+    SourceDescription(SourceDescription<'a>),
+    Bye(Bye<'a>),
     Nack(Nack<'a>),
     TransportFeedback(TransportFeedback<'a>),
-    Pli { sender: u32, media: u32 },
+    Pli {
+        sender: u32,
+        media: u32,
+    },
     Fir(Fir<'a>),
     Remb(Remb<'a>),
     /// Receiver reference time (RFC 3611 §4.4).
-    ReferenceTime { ssrc: u32, ntp: u64 },
+    ReferenceTime {
+        ssrc: u32,
+        ntp: u64,
+    },
     Dlrr(DlrrBlocks<'a>),
     Unknown,
 }
@@ -70,8 +123,8 @@ impl<'a> Packet<'a> {
                 Packet::SenderReport { info, blocks: ReportBlocks::new(cursor, count) }
             }
             (RECEIVER_REPORT, _) => Packet::ReceiverReport { ssrc: cursor.u32()?, blocks: ReportBlocks::new(cursor, count) },
-            (SOURCE_DESCRIPTION, _) => Packet::SourceDescription,
-            (BYE, _) => Packet::Bye,
+            (SOURCE_DESCRIPTION, _) => Packet::SourceDescription(SourceDescription { body, count }),
+            (BYE, _) => Packet::Bye(Bye { body, count }),
             (TRANSPORT_FEEDBACK, 1) => Packet::Nack(Nack { sender: cursor.u32()?, media: cursor.u32()?, pairs: cursor.rest() }),
             (TRANSPORT_FEEDBACK, 15) => Packet::TransportFeedback(TransportFeedback::read(body)?),
             (PAYLOAD_FEEDBACK, 1) => Packet::Pli { sender: cursor.u32()?, media: cursor.u32()? },
@@ -80,26 +133,9 @@ impl<'a> Packet<'a> {
                 Packet::Fir(Fir(cursor.rest()))
             }
             (PAYLOAD_FEEDBACK, 15) => Packet::Remb(Remb::read(cursor)?),
-            (EXTENDED_REPORT, _) => extended(cursor)?,
             _ => Packet::Unknown,
         })
     }
-}
-
-/// The first block of an extended report that we know.
-fn extended(mut cursor: Cursor<'_>) -> Option<Packet<'_>> {
-    let ssrc = cursor.u32()?;
-    while let Some(kind) = cursor.u8() {
-        cursor.u8()?;
-        let words = usize::from(cursor.u16()?);
-        let body = cursor.take(words * 4)?;
-        match kind {
-            4 => return Some(Packet::ReferenceTime { ssrc, ntp: Cursor::new(body).u64()? }),
-            5 => return Some(Packet::Dlrr(DlrrBlocks(body))),
-            _ => {}
-        }
-    }
-    None
 }
 
 /// The sender's half of a sender report.
@@ -150,7 +186,7 @@ pub struct Nack<'a> {
 }
 
 impl<'a> Nack<'a> {
-    /// The sequence numbers, 17 at most per pair.
+    /// The sequence numbers, 17 at most per pair of four bytes.
     pub fn sequences(&self) -> impl Iterator<Item = u16> + use<'a> {
         self.pairs.chunks_exact(4).flat_map(|pair| {
             let first = u16::from_be_bytes([pair[0], pair[1]]);
@@ -168,14 +204,22 @@ pub struct Fir<'a>(&'a [u8]);
 impl<'a> Fir<'a> {
     /// The streams of which a key frame is asked.
     pub fn ssrcs(&self) -> impl Iterator<Item = u32> + use<'a> {
-        self.0.chunks_exact(8).filter_map(|entry| Cursor::new(entry).u32())
+        self.entries().map(|(ssrc, _)| ssrc)
+    }
+
+    /// Streams with the number of the request; a repetition has the same number.
+    pub fn entries(&self) -> impl Iterator<Item = (u32, u8)> + use<'a> {
+        self.0.chunks_exact(8).filter_map(|entry| {
+            let mut cursor = Cursor::new(entry);
+            Some((cursor.u32()?, cursor.u8()?))
+        })
     }
 }
 
 /// Receiver estimated maximum bitrate (draft-alvestrand-rmcat-remb-03).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remb<'a> {
-    /// Bits per second.
+    /// Bits per second; the largest number for what 64 bits cannot hold.
     pub bitrate: u64,
     ssrcs: &'a [u8],
 }
@@ -188,7 +232,8 @@ impl<'a> Remb<'a> {
         }
         let count = usize::from(cursor.u8()?);
         let value = cursor.u24()?;
-        let bitrate = u64::from(value & 0x3FFFF).checked_shl(value >> 18).unwrap_or(u64::MAX);
+        let (exponent, mantissa) = (value >> 18, u64::from(value & 0x3FFFF));
+        let bitrate = if exponent <= mantissa.leading_zeros() { mantissa.checked_shl(exponent).unwrap_or(0) } else { u64::MAX };
         Some(Self { bitrate, ssrcs: cursor.take(count * 4)? })
     }
 

@@ -53,7 +53,7 @@ impl<'a> TransportFeedback<'a> {
         let mut left = usize::from(self.count);
         while left > 0 {
             let Some(chunk) = deltas.u16() else { break };
-            left = left.saturating_sub(Chunk(chunk).len().max(1));
+            left = left.saturating_sub(Chunk(chunk).len());
         }
         Statuses { chunks: Cursor::new(self.rest), deltas, chunk: Chunk(0), at: 0, in_chunk: 0, next: self.base, left: self.count }
     }
@@ -120,7 +120,13 @@ impl Iterator for Statuses<'_> {
 const COUNT_MAX: usize = 400;
 
 /// Writes base, count, reference, chunks and deltas; returns the number of packets covered.
-pub(super) fn write(sink: &mut Sink<'_>, base: u16, reference_64ms: u32, feedback_count: u8, status: &[TwccStatus]) -> Option<usize> {
+pub(super) fn write(
+    sink: &mut Sink<'_>,
+    base: u16,
+    reference_64ms: u32,
+    feedback_count: u8,
+    status: &[TwccStatus],
+) -> Option<usize> {
     let status = &status[..status.len().min(COUNT_MAX)];
     sink.u16(base)?;
     sink.u16(status.len() as u16)?;
@@ -129,16 +135,22 @@ pub(super) fn write(sink: &mut Sink<'_>, base: u16, reference_64ms: u32, feedbac
     let mut rest = status;
     while let Some(first) = rest.first() {
         let run = rest.iter().take_while(|status| status.symbol() == first.symbol()).count();
-        if run >= 7 || run == rest.len() {
+        let small = rest.iter().take(14).take_while(|status| status.symbol() < 2).count();
+        let covered = if run == rest.len() || run >= 14 || run >= 7 && small < 14 {
             sink.u16(first.symbol() << 13 | run as u16)?;
-            rest = &rest[run..];
-            continue;
-        }
-        // two bits a symbol, seven symbols
-        let seven = &rest[..rest.len().min(7)];
-        let vector = seven.iter().enumerate().fold(0xC000, |chunk, (at, status)| chunk | status.symbol() << (12 - 2 * at));
-        sink.u16(vector)?;
-        rest = &rest[seven.len()..];
+            run
+        } else if small == rest.len().min(14) {
+            // one bit a symbol, fourteen symbols
+            let bits = rest.iter().take(small).enumerate();
+            sink.u16(bits.fold(0x8000, |chunk, (at, status)| chunk | status.symbol() << (13 - at)))?;
+            small
+        } else {
+            // two bits a symbol, seven symbols
+            let pairs = rest.iter().take(7).enumerate();
+            sink.u16(pairs.fold(0xC000, |chunk, (at, status)| chunk | status.symbol() << (12 - 2 * at)))?;
+            rest.len().min(7)
+        };
+        rest = &rest[covered..];
     }
     for status in status {
         match status {

@@ -1,6 +1,10 @@
 //! Writing a compound into a caller's buffer. A packet that does not fit is left out whole.
 
-use super::{BYE, EXTENDED_REPORT, PAYLOAD_FEEDBACK, RECEIVER_REPORT, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION, TRANSPORT_FEEDBACK};
+use super::description::{CNAME, MID};
+use super::{
+    BYE, DLRR, EXTENDED_REPORT, PAYLOAD_FEEDBACK, RECEIVER_REPORT, REFERENCE_TIME, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION,
+    TRANSPORT_FEEDBACK,
+};
 use super::{SenderInfo, TwccStatus, twcc};
 use crate::cursor::Sink;
 
@@ -50,16 +54,12 @@ impl<'a> Writer<'a> {
 
     /// SDES with one chunk that holds the CNAME, cut at 255 bytes.
     pub fn cname(&mut self, ssrc: u32, cname: &str) -> bool {
-        let name = cname.as_bytes().get(..255).unwrap_or(cname.as_bytes());
-        self.packet(SOURCE_DESCRIPTION, 1, |sink| {
-            sink.u32(ssrc)?;
-            sink.u8(1)?;
-            sink.u8(name.len() as u8)?;
-            sink.put(name)?;
-            // the item list ends with a zero
-            sink.u8(0)?;
-            sink.pad4(0)
-        })
+        self.description(ssrc, &[(CNAME, cname)])
+    }
+
+    /// SDES with CNAME and mid, each cut at 255 bytes (LiveKit: every sender report to a subscriber has both).
+    pub fn cname_and_mid(&mut self, ssrc: u32, cname: &str, mid: &str) -> bool {
+        self.description(ssrc, &[(CNAME, cname), (MID, mid)])
     }
 
     pub fn bye(&mut self, ssrc: u32) -> bool {
@@ -101,11 +101,24 @@ impl<'a> Writer<'a> {
         })
     }
 
+    /// REMB; the bitrate in bits per second is rounded down to the 18 bits that the packet has for it. `ssrcs` at most 255.
+    pub fn remb(&mut self, sender: u32, bitrate: u64, ssrcs: &[u32]) -> bool {
+        let exponent = (u64::BITS - bitrate.leading_zeros()).saturating_sub(18);
+        self.packet(PAYLOAD_FEEDBACK, 15, |sink| {
+            sink.u32(sender)?;
+            sink.u32(0)?;
+            sink.put(b"REMB")?;
+            sink.u8(u8::try_from(ssrcs.len()).ok()?)?;
+            sink.u24(exponent << 18 | (bitrate >> exponent) as u32)?;
+            ssrcs.iter().try_for_each(|ssrc| sink.u32(*ssrc))
+        })
+    }
+
     /// Receiver reference time (XR block 4).
     pub fn reference_time(&mut self, ssrc: u32, ntp: u64) -> bool {
         self.packet(EXTENDED_REPORT, 0, |sink| {
             sink.u32(ssrc)?;
-            sink.u32(0x0400_0002)?;
+            sink.u32(u32::from(REFERENCE_TIME) << 24 | 2)?;
             sink.u64(ntp)
         })
     }
@@ -114,7 +127,7 @@ impl<'a> Writer<'a> {
     pub fn dlrr(&mut self, ssrc: u32, block: &super::Dlrr) -> bool {
         self.packet(EXTENDED_REPORT, 0, |sink| {
             sink.u32(ssrc)?;
-            sink.u32(0x0500_0003)?;
+            sink.u32(u32::from(DLRR) << 24 | 3)?;
             sink.u32(block.ssrc)?;
             sink.u32(block.last_receiver_report)?;
             sink.u32(block.delay)
@@ -122,7 +135,18 @@ impl<'a> Writer<'a> {
     }
 
     /// Transport-wide feedback for consecutive sequence numbers from `base` on; returns how many were written.
-    pub fn transport_feedback(&mut self, sender: u32, media: u32, base: u16, reference_64ms: u32, count: u8, status: &[TwccStatus]) -> usize {
+    pub fn transport_feedback(
+        &mut self,
+        sender: u32,
+        media: u32,
+        base: u16,
+        reference_64ms: u32,
+        count: u8,
+        status: &[TwccStatus],
+    ) -> usize {
+        if status.is_empty() {
+            return 0;
+        }
         let mut written = 0;
         let done = self.packet(TRANSPORT_FEEDBACK, 15, |sink| {
             sink.u32(sender)?;
@@ -131,6 +155,21 @@ impl<'a> Writer<'a> {
             sink.pad4(0)
         });
         if done { written } else { 0 }
+    }
+
+    fn description(&mut self, ssrc: u32, items: &[(u8, &str)]) -> bool {
+        self.packet(SOURCE_DESCRIPTION, 1, |sink| {
+            sink.u32(ssrc)?;
+            for (kind, value) in items {
+                let value = value.as_bytes().get(..255).unwrap_or(value.as_bytes());
+                sink.u8(*kind)?;
+                sink.u8(value.len() as u8)?;
+                sink.put(value)?;
+            }
+            // the item list ends with a zero
+            sink.u8(0)?;
+            sink.pad4(0)
+        })
     }
 
     fn packet(&mut self, kind: u8, count: u8, body: impl FnOnce(&mut Sink<'_>) -> Option<()>) -> bool {

@@ -33,7 +33,8 @@ impl Default for TwccRecorder {
 }
 
 impl TwccRecorder {
-    pub fn handle_packet(&mut self, now: Instant, sequence: u16, ssrc: u32, marker: bool) {
+    /// Notes an arrival; true when feedback falls due earlier than it was going to.
+    pub fn handle_packet(&mut self, now: Instant, sequence: u16, ssrc: u32, marker: bool) -> bool {
         if self.arrivals.is_empty() {
             self.arrivals = vec![0; WINDOW].into_boxed_slice();
             self.base = 0x1_0000 + u64::from(sequence);
@@ -43,7 +44,7 @@ impl TwccRecorder {
         let step = i64::from(sequence.wrapping_sub(self.newest as u16) as i16);
         let ext = self.newest.saturating_add_signed(step);
         if ext < self.base {
-            return;
+            return false;
         }
         if ext > self.newest {
             for skipped in (self.newest + 1..ext).take(WINDOW) {
@@ -58,7 +59,11 @@ impl TwccRecorder {
         self.set(ext, ticks + 1);
         self.media_ssrc = ssrc;
         let wait = if marker { INTERVAL_AFTER_MARKER } else { INTERVAL };
-        self.due = Some(self.due.map_or(now + wait, |due| due.min(now + wait)));
+        let earlier = self.due.is_none_or(|due| now + wait < due);
+        if earlier {
+            self.due = Some(now + wait);
+        }
+        earlier
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {

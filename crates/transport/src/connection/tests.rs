@@ -9,14 +9,8 @@ struct Pair {
 }
 
 const ADDRESSES: [SocketAddr; 2] = [
-    SocketAddr::new(
-        std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)),
-        5000,
-    ),
-    SocketAddr::new(
-        std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)),
-        7882,
-    ),
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 5000),
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 7882),
 ];
 
 impl Pair {
@@ -34,35 +28,17 @@ impl Pair {
                 },
             )
         };
-        let certificates = [
-            Certificate::generate().unwrap(),
-            Certificate::generate().unwrap(),
-        ];
+        let certificates = [Certificate::generate().unwrap(), Certificate::generate().unwrap()];
         let ends = [end(0, &certificates[0]), end(1, &certificates[1])];
-        Self {
-            now,
-            ends,
-            got: [Vec::new(), Vec::new()],
-        }
+        Self { now, ends, got: [Vec::new(), Vec::new()] }
     }
 
     fn remote(&self, index: usize, dtls_active: bool) -> Remote {
         let end = &self.ends[index];
         let (algorithm, digits) = end.fingerprint().split_once(' ').unwrap();
-        let bytes = digits
-            .split(':')
-            .map(|pair| u8::from_str_radix(pair, 16).unwrap())
-            .collect();
-        let fingerprint = Fingerprint {
-            algorithm: algorithm.to_owned(),
-            bytes,
-        };
-        Remote {
-            ufrag: end.local_ufrag().into(),
-            pwd: end.local_password().into(),
-            fingerprint,
-            dtls_active,
-        }
+        let bytes = digits.split(':').map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+        let fingerprint = Fingerprint { algorithm: algorithm.to_owned(), bytes };
+        Remote { ufrag: end.local_ufrag().into(), pwd: end.local_password().into(), fingerprint, dtls_active }
     }
 
     fn start(&mut self) {
@@ -78,11 +54,7 @@ impl Pair {
 
     fn offer_candidates(&mut self) {
         for (index, address) in [(0, ADDRESSES[1]), (1, ADDRESSES[0])] {
-            let line = format!(
-                "candidate:1 1 udp 2130706431 {} {} typ host",
-                address.ip(),
-                address.port()
-            );
+            let line = format!("candidate:1 1 udp 2130706431 {} {} typ host", address.ip(), address.port());
             self.ends[index].add_remote_candidate(&line).unwrap();
         }
     }
@@ -92,18 +64,8 @@ impl Pair {
         while self.now < end {
             for index in [0, 1] {
                 while let Some(output) = self.ends[index].poll_output() {
-                    if let Output::Transmit {
-                        source,
-                        destination,
-                        contents,
-                    } = output
-                    {
-                        self.ends[1 - index].handle_datagram(
-                            self.now,
-                            source,
-                            destination,
-                            &contents,
-                        );
+                    if let Output::Transmit { source, destination, contents } = output {
+                        self.ends[1 - index].handle_datagram(self.now, source, destination, &contents);
                     } else {
                         self.got[index].push(output);
                     }
@@ -120,11 +82,7 @@ impl Pair {
 
     fn data(&self, index: usize) -> Vec<Vec<u8>> {
         let data = |output: &Output| {
-            if let Output::Data { data, .. } = output {
-                Some(data.clone())
-            } else {
-                None
-            }
+            if let Output::Data { data, .. } = output { Some(data.clone()) } else { None }
         };
         self.got[index].iter().filter_map(data).collect()
     }
@@ -134,12 +92,7 @@ impl Pair {
             Output::ChannelOpen { id, label: known } if known == label => Some(*id),
             _ => None,
         });
-        found.unwrap_or_else(|| {
-            panic!(
-                "end {index} has no open channel {label}: {:?}",
-                self.got[index]
-            )
-        })
+        found.unwrap_or_else(|| panic!("end {index} has no open channel {label}: {:?}", self.got[index]))
     }
 }
 
@@ -150,28 +103,15 @@ fn a_client_connects_and_both_ends_have_the_same_keys() {
         pair.start();
         pair.run(Duration::from_secs(2));
         for index in [0, 1] {
-            assert!(
-                pair.got[index]
-                    .iter()
-                    .any(|o| matches!(o, Output::Connected)),
-                "end {index}, lite {ice_lite}"
-            );
+            assert!(pair.got[index].iter().any(|o| matches!(o, Output::Connected)), "end {index}, lite {ice_lite}");
             assert_eq!(pair.ends[index].profile(), Some(Profile::AeadAes256Gcm));
         }
         let mut packet = vec![0u8; 64];
         packet[..12].copy_from_slice(&[0x80, 96, 0, 7, 0, 0, 0, 1, 0, 0, 0, 9]);
         for (from, to) in [(0, 1), (1, 0)] {
             let mut copy = packet.clone();
-            let sealed = pair.ends[from]
-                .sealer()
-                .unwrap()
-                .seal_rtp(9, 7, &mut copy, 12, 40)
-                .unwrap();
-            let opened = pair.ends[to]
-                .opener()
-                .unwrap()
-                .open_rtp(9, 7, 12, &mut copy[..sealed])
-                .unwrap();
+            let sealed = pair.ends[from].sealer().unwrap().seal_rtp(9, 7, &mut copy, 12, 40).unwrap();
+            let opened = pair.ends[to].opener().unwrap().open_rtp(9, 7, 12, &mut copy[..sealed]).unwrap();
             assert_eq!((opened.len, &copy[..40]), (40, &packet[..40]));
         }
     }
@@ -191,28 +131,15 @@ fn channels_open_from_both_sides_and_survive_an_ice_restart() {
     assert!(pair.ends[0].send_data(now, theirs, true, b"up"));
     pair.channel(1, "_data_track");
     pair.run(Duration::from_secs(1));
-    assert_eq!(
-        (pair.data(0), pair.data(1)),
-        (vec![b"down".to_vec()], vec![b"up".to_vec()])
-    );
+    assert_eq!((pair.data(0), pair.data(1)), (vec![b"down".to_vec()], vec![b"up".to_vec()]));
 
     let restarted = pair.remote(0, false);
     pair.ends[0].restart_ice(pair.now, &restarted.ufrag, &restarted.pwd);
     let (client, server) = (pair.remote(0, false), pair.remote(1, true));
     assert_ne!(client.ufrag, restarted.ufrag);
     pair.ends[1].restart_ice(pair.now, &client.ufrag, &client.pwd);
-    let server = Remote {
-        ufrag: pair.remote(1, true).ufrag,
-        pwd: pair.remote(1, true).pwd,
-        ..server
-    };
-    pair.ends[0]
-        .rtc
-        .direct_api()
-        .set_remote_ice_credentials(IceCreds {
-            ufrag: server.ufrag,
-            pass: server.pwd,
-        });
+    let server = Remote { ufrag: pair.remote(1, true).ufrag, pwd: pair.remote(1, true).pwd, ..server };
+    pair.ends[0].rtc.direct_api().set_remote_ice_credentials(IceCreds { ufrag: server.ufrag, pass: server.pwd });
     pair.offer_candidates();
     pair.run(Duration::from_secs(3));
     let now = pair.now;
@@ -228,10 +155,6 @@ fn a_certificate_with_another_fingerprint_is_refused() {
     client.fingerprint.bytes[0] ^= 1;
     pair.start_with(server, client);
     pair.run(Duration::from_secs(3));
-    assert!(
-        pair.got[1].iter().any(|o| matches!(o, Output::Failed(_))),
-        "{:?}",
-        pair.got[1]
-    );
+    assert!(pair.got[1].iter().any(|o| matches!(o, Output::Failed(_))), "{:?}", pair.got[1]);
     assert!(!pair.got[1].iter().any(|o| matches!(o, Output::Connected)));
 }

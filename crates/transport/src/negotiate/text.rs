@@ -2,54 +2,83 @@
 
 use std::fmt::Write;
 
-use sluicegate_rtp::extension::{ExtensionKind, ExtensionMap};
+use sluicegate_rtp::codec::Codec;
+use sluicegate_rtp::extension::ExtensionMap;
 
-use super::{LocalParameters, NegotiatedCodec, SendSection};
+use super::codecs::rtpmap;
+use super::feedback::Feedback;
+use super::{LocalParameters, NegotiatedCodec, NegotiationConfig, SendSection};
 use crate::connection::MESSAGE_MAX;
 
+pub(super) const RTP: &str = "UDP/TLS/RTP/SAVPF";
+pub(super) const SCTP: &str = "UDP/DTLS/SCTP";
+
 /// A description being written. Writing to a `String` cannot fail.
-#[derive(Default)]
-pub(super) struct Text(pub String);
+pub(super) struct Text<'a> {
+    pub text: String,
+    local: &'a LocalParameters,
+    setup: &'static str,
+    /// The candidates, which the bundle shares, are still to be written.
+    first: bool,
+}
 
 macro_rules! line {
     ($text:expr, $($format:tt)*) => { $text.push(format_args!($($format)*)) };
 }
 pub(super) use line;
 
-impl Text {
+impl<'a> Text<'a> {
     pub fn push(&mut self, line: std::fmt::Arguments<'_>) {
-        let _ = write!(self.0, "{line}\r\n");
+        let _ = write!(self.text, "{line}\r\n");
     }
 
-    pub fn session(session_id: u64, version: u64, bundle: &[&str], ice_lite: bool) -> Self {
-        let mut text = Self::default();
+    pub fn session(config: &'a NegotiationConfig, version: u64, bundle: &[&str], setup: &'static str, allow_mixed: bool) -> Self {
+        let mut text = Self { text: String::new(), local: &config.local, setup, first: true };
         line!(text, "v=0");
         // RFC 8829 §5.2.1: 63 bits
-        line!(text, "o=- {} {version} IN IP4 0.0.0.0", session_id >> 1);
+        line!(text, "o=- {} {version} IN IP4 0.0.0.0", config.session_id >> 1);
         line!(text, "s=-");
         line!(text, "t=0 0");
-        line!(text, "a=group:BUNDLE {}", bundle.join(" "));
-        line!(text, "a=extmap-allow-mixed");
+        if !bundle.is_empty() {
+            line!(text, "a=group:BUNDLE {}", bundle.join(" "));
+        }
+        if allow_mixed {
+            line!(text, "a=extmap-allow-mixed");
+        }
         line!(text, "a=msid-semantic: WMS *");
-        if ice_lite {
+        if config.local.ice_lite {
             line!(text, "a=ice-lite");
         }
         text
     }
 
-    pub fn media(&mut self, kind: &str, port: u16, protocol: &str, formats: &str, mid: &str) {
-        line!(self, "m={kind} {port} {protocol} {formats}");
+    /// An m-line that is in use.
+    pub fn media(&mut self, kind: &str, protocol: &str, formats: &str, mid: &str) {
+        line!(self, "m={kind} 9 {protocol} {formats}");
         line!(self, "c=IN IP4 0.0.0.0");
         line!(self, "a=mid:{mid}");
+        self.transport();
     }
 
-    /// Credentials in every section; candidates, which the bundle shares, only in the first.
-    pub fn transport(&mut self, local: &LocalParameters, setup: &str, first: bool) {
+    /// An m-line that is refused or was given up (RFC 8829 §5.3.1).
+    pub fn refused(&mut self, kind: &str, protocol: &str, format: &str, mid: &str) {
+        line!(self, "m={kind} 0 {protocol} {format}");
+        line!(self, "c=IN IP4 0.0.0.0");
+        if !mid.is_empty() {
+            line!(self, "a=mid:{mid}");
+        }
+        line!(self, "a=inactive");
+    }
+
+    /// Credentials in every section; candidates, which the bundle shares, only in its first.
+    fn transport(&mut self) {
+        let (local, setup) = (self.local, self.setup);
         line!(self, "a=ice-ufrag:{}", local.ufrag);
         line!(self, "a=ice-pwd:{}", local.pwd);
+        line!(self, "a=ice-options:trickle");
         line!(self, "a=fingerprint:{}", local.fingerprint);
         line!(self, "a=setup:{setup}");
-        if first {
+        if std::mem::take(&mut self.first) {
             for candidate in &local.candidates {
                 line!(self, "a={candidate}");
             }
@@ -59,19 +88,20 @@ impl Text {
         }
     }
 
-    pub fn codec(&mut self, payload_type: u8, rtpmap: &str, fmtp: &str, feedback: &[&str]) {
-        line!(self, "a=rtpmap:{payload_type} {rtpmap}");
+    /// A codec and its repair stream.
+    pub fn codec(&mut self, codec: &NegotiatedCodec) {
+        let NegotiatedCodec { payload_type, fmtp, .. } = codec;
+        line!(self, "a=rtpmap:{payload_type} {}", rtpmap(codec.codec));
         if !fmtp.is_empty() {
             line!(self, "a=fmtp:{payload_type} {fmtp}");
         }
-        for feedback in feedback {
+        for feedback in codec.feedback.iter() {
             line!(self, "a=rtcp-fb:{payload_type} {feedback}");
         }
-    }
-
-    pub fn rtx(&mut self, payload_type: u8, of: u8) {
-        line!(self, "a=rtpmap:{payload_type} rtx/90000");
-        line!(self, "a=fmtp:{payload_type} apt={of}");
+        if let Some(rtx) = codec.rtx {
+            line!(self, "a=rtpmap:{rtx} rtx/{}", codec.codec.clock_rate());
+            line!(self, "a=fmtp:{rtx} apt={payload_type}");
+        }
     }
 
     pub fn extensions(&mut self, map: &ExtensionMap) {
@@ -111,13 +141,8 @@ pub(super) fn formats(codecs: &[NegotiatedCodec]) -> String {
     numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// The peer's numbers of those extensions that both sides know.
-pub(super) fn intersect(offered: &ExtensionMap, ours: &[ExtensionKind]) -> ExtensionMap {
-    let mut map = ExtensionMap::new();
-    for (id, kind) in offered.iter() {
-        if ours.contains(&kind) {
-            map.set(id, kind);
-        }
-    }
-    map
+/// A codec as a section without a purpose names it.
+pub(super) fn placeholder(codec: Codec) -> NegotiatedCodec {
+    let (payload_type, fmtp) = super::codecs::own_numbers(codec, "");
+    NegotiatedCodec { codec, payload_type, rtx: None, fmtp: fmtp.to_owned(), feedback: Feedback::NONE }
 }

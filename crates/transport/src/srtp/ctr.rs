@@ -43,10 +43,7 @@ impl Half {
             *byte ^= salt;
         }
         let context = EncryptionContext::Iv128(FixedLength::from(iv));
-        self.cipher
-            .less_safe_encrypt(body, context)
-            .map(|_| ())
-            .map_err(|_| SrtpError::Length)
+        self.cipher.less_safe_encrypt(body, context).map(|_| ()).map_err(|_| SrtpError::Length)
     }
 
     fn tag(&self, message: &[u8], suffix: &[u8]) -> [u8; TAG] {
@@ -63,46 +60,19 @@ impl Half {
 
 impl Ctr {
     pub fn new(key: &[u8], salt: &[u8]) -> Result<Self, SrtpError> {
-        Ok(Self {
-            rtp: Half::new(key, salt, false)?,
-            rtcp: Half::new(key, salt, true)?,
-        })
+        Ok(Self { rtp: Half::new(key, salt, false)?, rtcp: Half::new(key, salt, true)? })
     }
 
-    pub fn seal_rtp(
-        &self,
-        ssrc: u32,
-        index: u64,
-        packet: &mut [u8],
-        header: usize,
-        end: usize,
-    ) -> Result<usize, SrtpError> {
-        let room = end
-            .checked_add(TAG)
-            .filter(|needed| *needed <= packet.len())
-            .ok_or(SrtpError::Length)?;
-        self.rtp.crypt(
-            ssrc,
-            index,
-            packet.get_mut(header..end).ok_or(SrtpError::Length)?,
-        )?;
+    pub fn seal_rtp(&self, ssrc: u32, index: u64, packet: &mut [u8], header: usize, end: usize) -> Result<usize, SrtpError> {
+        let room = end.checked_add(TAG).filter(|needed| *needed <= packet.len()).ok_or(SrtpError::Length)?;
+        self.rtp.crypt(ssrc, index, packet.get_mut(header..end).ok_or(SrtpError::Length)?)?;
         let (sealed, rest) = packet.split_at_mut(end);
         rest[..TAG].copy_from_slice(&self.rtp.tag(sealed, &rollover(index)));
         Ok(room)
     }
 
-    pub fn open_rtp(
-        &self,
-        ssrc: u32,
-        index: u64,
-        packet: &mut [u8],
-        header: usize,
-    ) -> Result<usize, SrtpError> {
-        let end = packet
-            .len()
-            .checked_sub(TAG)
-            .filter(|end| *end >= header)
-            .ok_or(SrtpError::Length)?;
+    pub fn open_rtp(&self, ssrc: u32, index: u64, packet: &mut [u8], header: usize) -> Result<usize, SrtpError> {
+        let end = packet.len().checked_sub(TAG).filter(|end| *end >= header).ok_or(SrtpError::Length)?;
         let (sealed, tag) = packet.split_at_mut(end);
         let expected = self.rtp.tag(sealed, &rollover(index));
         verify_slices_are_equal(&expected, tag).map_err(|_| SrtpError::Unauthentic)?;
@@ -112,15 +82,8 @@ impl Ctr {
 
     pub fn seal_rtcp(&self, index: u32, packet: &mut [u8], end: usize) -> Result<usize, SrtpError> {
         let ssrc = ssrc_of_rtcp(packet).ok_or(SrtpError::Length)?;
-        let room = end
-            .checked_add(4 + TAG)
-            .filter(|needed| *needed <= packet.len())
-            .ok_or(SrtpError::Length)?;
-        self.rtcp.crypt(
-            ssrc,
-            u64::from(index),
-            packet.get_mut(RTCP_CLEAR..end).ok_or(SrtpError::Length)?,
-        )?;
+        let room = end.checked_add(4 + TAG).filter(|needed| *needed <= packet.len()).ok_or(SrtpError::Length)?;
+        self.rtcp.crypt(ssrc, u64::from(index), packet.get_mut(RTCP_CLEAR..end).ok_or(SrtpError::Length)?)?;
         packet[end..end + 4].copy_from_slice(&(SRTCP_ENCRYPTED | index).to_be_bytes());
         let (sealed, rest) = packet.split_at_mut(end + 4);
         rest[..TAG].copy_from_slice(&self.rtcp.tag(sealed, &[]));
@@ -131,19 +94,13 @@ impl Ctr {
         let ssrc = ssrc_of_rtcp(packet).ok_or(SrtpError::Length)?;
         let at = packet.len().checked_sub(TAG).ok_or(SrtpError::Length)?;
         let (sealed, tag) = packet.split_at_mut(at);
-        verify_slices_are_equal(&self.rtcp.tag(sealed, &[]), tag)
-            .map_err(|_| SrtpError::Unauthentic)?;
-        let end = sealed
-            .len()
-            .checked_sub(4)
-            .filter(|end| *end >= RTCP_CLEAR)
-            .ok_or(SrtpError::Length)?;
+        verify_slices_are_equal(&self.rtcp.tag(sealed, &[]), tag).map_err(|_| SrtpError::Unauthentic)?;
+        let end = sealed.len().checked_sub(4).filter(|end| *end >= RTCP_CLEAR).ok_or(SrtpError::Length)?;
         let (body, trailer) = sealed.split_at_mut(end);
         let field = u32::from_be_bytes((&*trailer).try_into().map_err(|_| SrtpError::Length)?);
         let index = field & !SRTCP_ENCRYPTED;
         if field & SRTCP_ENCRYPTED != 0 {
-            self.rtcp
-                .crypt(ssrc, u64::from(index), &mut body[RTCP_CLEAR..])?;
+            self.rtcp.crypt(ssrc, u64::from(index), &mut body[RTCP_CLEAR..])?;
         }
         Ok((end, index))
     }

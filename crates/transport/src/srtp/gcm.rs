@@ -24,16 +24,9 @@ impl Half {
         kdf::derive(key, salt, Label::Encryption, rtcp, session)?;
         let mut session_salt = [0u8; NONCE_LEN];
         kdf::derive(key, salt, Label::Salt, rtcp, &mut session_salt)?;
-        let algorithm = if key.len() == 32 {
-            &AES_256_GCM
-        } else {
-            &AES_128_GCM
-        };
+        let algorithm = if key.len() == 32 { &AES_256_GCM } else { &AES_128_GCM };
         let key = UnboundKey::new(algorithm, session).map_err(|_| SrtpError::Keys)?;
-        Ok(Self {
-            key: LessSafeKey::new(key),
-            salt: session_salt,
-        })
+        Ok(Self { key: LessSafeKey::new(key), salt: session_salt })
     }
 
     /// 00 00, SSRC, 48 bits of index, xor salt (RFC 7714 §8.1; §9.1 with 00 00 before the 31-bit index).
@@ -50,51 +43,23 @@ impl Half {
 
 impl Gcm {
     pub fn new(key: &[u8], salt: &[u8]) -> Result<Self, SrtpError> {
-        Ok(Self {
-            rtp: Half::new(key, salt, false)?,
-            rtcp: Half::new(key, salt, true)?,
-        })
+        Ok(Self { rtp: Half::new(key, salt, false)?, rtcp: Half::new(key, salt, true)? })
     }
 
-    pub fn seal_rtp(
-        &self,
-        ssrc: u32,
-        index: u64,
-        packet: &mut [u8],
-        header: usize,
-        end: usize,
-    ) -> Result<usize, SrtpError> {
+    pub fn seal_rtp(&self, ssrc: u32, index: u64, packet: &mut [u8], header: usize, end: usize) -> Result<usize, SrtpError> {
         let (plain, rest) = packet.split_at_mut_checked(end).ok_or(SrtpError::Length)?;
-        let (header, body) = plain
-            .split_at_mut_checked(header)
-            .ok_or(SrtpError::Length)?;
+        let (header, body) = plain.split_at_mut_checked(header).ok_or(SrtpError::Length)?;
         let room = rest.get_mut(..TAG).ok_or(SrtpError::Length)?;
         let nonce = self.rtp.nonce(ssrc, index);
-        let tag = self
-            .rtp
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(&*header), body)
-            .map_err(|_| SrtpError::Length)?;
+        let tag = self.rtp.key.seal_in_place_separate_tag(nonce, Aad::from(&*header), body).map_err(|_| SrtpError::Length)?;
         room.copy_from_slice(tag.as_ref());
         Ok(end + TAG)
     }
 
-    pub fn open_rtp(
-        &self,
-        ssrc: u32,
-        index: u64,
-        packet: &mut [u8],
-        header: usize,
-    ) -> Result<usize, SrtpError> {
-        let (header, body) = packet
-            .split_at_mut_checked(header)
-            .ok_or(SrtpError::Length)?;
+    pub fn open_rtp(&self, ssrc: u32, index: u64, packet: &mut [u8], header: usize) -> Result<usize, SrtpError> {
+        let (header, body) = packet.split_at_mut_checked(header).ok_or(SrtpError::Length)?;
         let nonce = self.rtp.nonce(ssrc, index);
-        let plain = self
-            .rtp
-            .key
-            .open_in_place(nonce, Aad::from(&*header), body)
-            .map_err(|_| SrtpError::Unauthentic)?;
+        let plain = self.rtp.key.open_in_place(nonce, Aad::from(&*header), body).map_err(|_| SrtpError::Unauthentic)?;
         Ok(header.len() + plain.len())
     }
 
@@ -102,19 +67,13 @@ impl Gcm {
         let ssrc = ssrc_of_rtcp(packet).ok_or(SrtpError::Length)?;
         let trailer = (SRTCP_ENCRYPTED | index).to_be_bytes();
         let (plain, rest) = packet.split_at_mut_checked(end).ok_or(SrtpError::Length)?;
-        let (clear, body) = plain
-            .split_at_mut_checked(RTCP_CLEAR)
-            .ok_or(SrtpError::Length)?;
+        let (clear, body) = plain.split_at_mut_checked(RTCP_CLEAR).ok_or(SrtpError::Length)?;
         let room = rest.get_mut(..TAG + 4).ok_or(SrtpError::Length)?;
         let mut aad = [0u8; RTCP_CLEAR + 4];
         aad[..RTCP_CLEAR].copy_from_slice(clear);
         aad[RTCP_CLEAR..].copy_from_slice(&trailer);
         let nonce = self.rtcp.nonce(ssrc, u64::from(index));
-        let tag = self
-            .rtcp
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(aad), body)
-            .map_err(|_| SrtpError::Length)?;
+        let tag = self.rtcp.key.seal_in_place_separate_tag(nonce, Aad::from(aad), body).map_err(|_| SrtpError::Length)?;
         room[..TAG].copy_from_slice(tag.as_ref());
         room[TAG..].copy_from_slice(&trailer);
         Ok(end + TAG + 4)
@@ -126,9 +85,7 @@ impl Gcm {
         let (sealed, trailer) = packet.split_at_mut(at);
         let trailer: [u8; 4] = (&*trailer).try_into().map_err(|_| SrtpError::Length)?;
         let field = u32::from_be_bytes(trailer);
-        let (clear, body) = sealed
-            .split_at_mut_checked(RTCP_CLEAR)
-            .ok_or(SrtpError::Length)?;
+        let (clear, body) = sealed.split_at_mut_checked(RTCP_CLEAR).ok_or(SrtpError::Length)?;
         // an unencrypted packet is not something a WebRTC peer sends
         if field & SRTCP_ENCRYPTED == 0 {
             return Err(SrtpError::Unauthentic);
@@ -138,11 +95,7 @@ impl Gcm {
         aad[RTCP_CLEAR..].copy_from_slice(&trailer);
         let index = field & !SRTCP_ENCRYPTED;
         let nonce = self.rtcp.nonce(ssrc, u64::from(index));
-        let plain = self
-            .rtcp
-            .key
-            .open_in_place(nonce, Aad::from(aad), body)
-            .map_err(|_| SrtpError::Unauthentic)?;
+        let plain = self.rtcp.key.open_in_place(nonce, Aad::from(aad), body).map_err(|_| SrtpError::Unauthentic)?;
         Ok((RTCP_CLEAR + plain.len(), index))
     }
 }

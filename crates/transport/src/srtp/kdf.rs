@@ -14,22 +14,12 @@ pub(super) enum Label {
 }
 
 /// Fills `out` with the key for `label`. Key 16 or 32 bytes, salt 12 or 14.
-pub(super) fn derive(
-    key: &[u8],
-    salt: &[u8],
-    label: Label,
-    rtcp: bool,
-    out: &mut [u8],
-) -> Result<(), SrtpError> {
+pub(super) fn derive(key: &[u8], salt: &[u8], label: Label, rtcp: bool, out: &mut [u8]) -> Result<(), SrtpError> {
     let mut iv = [0u8; 16];
-    iv.get_mut(..salt.len())
-        .ok_or(SrtpError::Keys)?
-        .copy_from_slice(salt);
+    iv.get_mut(..salt.len()).ok_or(SrtpError::Keys)?.copy_from_slice(salt);
     iv[7] ^= label as u8 + if rtcp { 3 } else { 0 };
     out.fill(0);
-    counter_key(key)?
-        .less_safe_encrypt(out, EncryptionContext::Iv128(FixedLength::from(iv)))
-        .map_err(|_| SrtpError::Keys)?;
+    counter_key(key)?.less_safe_encrypt(out, EncryptionContext::Iv128(FixedLength::from(iv))).map_err(|_| SrtpError::Keys)?;
     Ok(())
 }
 
@@ -40,7 +30,5 @@ pub(super) fn counter_key(key: &[u8]) -> Result<EncryptingKey, SrtpError> {
         32 => &AES_256,
         _ => return Err(SrtpError::Keys),
     };
-    UnboundCipherKey::new(algorithm, key)
-        .and_then(EncryptingKey::ctr)
-        .map_err(|_| SrtpError::Keys)
+    UnboundCipherKey::new(algorithm, key).and_then(EncryptingKey::ctr).map_err(|_| SrtpError::Keys)
 }

@@ -27,39 +27,20 @@ pub struct Opener {
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opener")
-            .field("profile", &self.profile)
-            .field("streams", &self.streams.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Opener").field("profile", &self.profile).field("streams", &self.streams.len()).finish_non_exhaustive()
     }
 }
 
 impl Opener {
     pub(super) fn new(profile: Profile, key: &[u8], salt: &[u8]) -> Result<Self, SrtpError> {
-        Ok(Self {
-            cipher: Cipher::new(profile, key, salt)?,
-            profile,
-            streams: Vec::new(),
-            rtcp: Vec::new(),
-        })
+        Ok(Self { cipher: Cipher::new(profile, key, salt)?, profile, streams: Vec::new(), rtcp: Vec::new() })
     }
 
     /// Opens an RTP packet in place. `header` is the length of its header with extensions.
-    pub fn open_rtp(
-        &mut self,
-        ssrc: u32,
-        sequence: u16,
-        header: usize,
-        packet: &mut [u8],
-    ) -> Result<Opened, SrtpError> {
+    pub fn open_rtp(&mut self, ssrc: u32, sequence: u16, header: usize, packet: &mut [u8]) -> Result<Opened, SrtpError> {
         let place = self.streams.binary_search_by_key(&ssrc, |(key, _)| *key);
-        let known = place
-            .ok()
-            .and_then(|at| self.streams.get(at))
-            .map(|(_, replay)| replay);
-        let index = known.map_or(u64::from(sequence), |replay| {
-            estimate(replay.newest(), sequence)
-        });
+        let known = place.ok().and_then(|at| self.streams.get(at)).map(|(_, replay)| replay);
+        let index = known.map_or(u64::from(sequence), |replay| estimate(replay.newest(), sequence));
         let replayed = known.is_some_and(|replay| replay.is_replay(index));
         let len = match &self.cipher {
             Cipher::Gcm(gcm) => gcm.open_rtp(ssrc, index, packet, header),
@@ -90,12 +71,7 @@ impl Opener {
     }
 }
 
-fn note(
-    table: &mut Vec<(u32, Replay)>,
-    place: Result<usize, usize>,
-    ssrc: u32,
-    index: u64,
-) -> Result<(), SrtpError> {
+fn note(table: &mut Vec<(u32, Replay)>, place: Result<usize, usize>, ssrc: u32, index: u64) -> Result<(), SrtpError> {
     match place {
         Ok(at) => {
             if let Some((_, replay)) = table.get_mut(at) {
@@ -111,7 +87,5 @@ fn note(
 /// The index nearest to the newest one that has this sequence number (RFC 3711 §3.3.1).
 fn estimate(newest: u64, sequence: u16) -> u64 {
     let distance = sequence.wrapping_sub(newest as u16) as i16;
-    newest
-        .checked_add_signed(i64::from(distance))
-        .unwrap_or(u64::from(sequence))
+    newest.checked_add_signed(i64::from(distance)).unwrap_or(u64::from(sequence))
 }

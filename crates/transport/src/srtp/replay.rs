@@ -13,10 +13,7 @@ pub(super) struct Replay {
 
 impl Replay {
     pub fn new(first: u64) -> Self {
-        let mut replay = Self {
-            newest: first,
-            seen: [0; WORDS],
-        };
+        let mut replay = Self { newest: first, seen: [0; WORDS] };
         replay.mark(first);
         replay
     }

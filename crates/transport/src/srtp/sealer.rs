@@ -17,9 +17,7 @@ pub(super) enum Cipher {
 impl Cipher {
     pub fn new(profile: Profile, key: &[u8], salt: &[u8]) -> Result<Self, SrtpError> {
         Ok(match profile {
-            Profile::AeadAes256Gcm | Profile::AeadAes128Gcm => {
-                Cipher::Gcm(Box::new(Gcm::new(key, salt)?))
-            }
+            Profile::AeadAes256Gcm | Profile::AeadAes128Gcm => Cipher::Gcm(Box::new(Gcm::new(key, salt)?)),
             Profile::Aes128CmSha1_80 => Cipher::Ctr(Box::new(Ctr::new(key, salt)?)),
         })
     }
@@ -34,19 +32,13 @@ pub struct Sealer {
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sealer")
-            .field("profile", &self.profile)
-            .finish_non_exhaustive()
+        f.debug_struct("Sealer").field("profile", &self.profile).finish_non_exhaustive()
     }
 }
 
 impl Sealer {
     pub(super) fn new(profile: Profile, key: &[u8], salt: &[u8]) -> Result<Self, SrtpError> {
-        Ok(Self {
-            cipher: Cipher::new(profile, key, salt)?,
-            profile,
-            next_rtcp: 1,
-        })
+        Ok(Self { cipher: Cipher::new(profile, key, salt)?, profile, next_rtcp: 1 })
     }
 
     pub fn profile(&self) -> Profile {
@@ -55,14 +47,7 @@ impl Sealer {
 
     /// Seals `packet[..end]` in place, whose first `header` bytes stay readable; returns the sealed length. `ext_sequence` is the
     /// roll-over counter and sequence number as one; the caller never uses one twice for an SSRC.
-    pub fn seal_rtp(
-        &self,
-        ssrc: u32,
-        ext_sequence: u64,
-        packet: &mut [u8],
-        header: usize,
-        end: usize,
-    ) -> Result<usize, SrtpError> {
+    pub fn seal_rtp(&self, ssrc: u32, ext_sequence: u64, packet: &mut [u8], header: usize, end: usize) -> Result<usize, SrtpError> {
         if ext_sequence > RTP_INDEX_MAX {
             return Err(SrtpError::Exhausted);
         }

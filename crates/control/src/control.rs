@@ -1,0 +1,104 @@
+//! The control plane as a whole: started once, served on its ports, stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sluicegate_contract::meter::Meters;
+use sluicegate_contract::{Command, Event};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::config::ControlConfig;
+use crate::http;
+use crate::metrics::{Kind, Metrics};
+use crate::rooms::Rooms;
+
+/// This plane's ends of the channels to one worker; made by the server, which knows both planes.
+#[derive(Debug)]
+pub struct MediaPort {
+    /// Lane *command*: rooms wait while it is full.
+    pub commands: mpsc::Sender<Command>,
+    /// Lane *event*: the worker never waits for us.
+    pub events: mpsc::Receiver<Event>,
+    /// The worker's newest counters.
+    pub meters: watch::Receiver<Meters>,
+    /// Set by the server when lane *event* was full and something was lost: the node is unhealthy from then on.
+    pub is_behind: Arc<AtomicBool>,
+}
+
+/// The running control plane; a handle, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Control(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: ControlConfig,
+    metrics: Arc<Metrics>,
+    rooms: Rooms,
+    meters: watch::Receiver<Meters>,
+    is_behind: Arc<AtomicBool>,
+    /// True: listeners close, connections end.
+    stopped: watch::Sender<bool>,
+}
+
+impl Control {
+    /// Starts the routing of the worker's events. Within a tokio runtime.
+    pub fn start(config: ControlConfig, media: MediaPort) -> Self {
+        let MediaPort { commands, mut events, meters, is_behind } = media;
+        let metrics = Arc::new(Metrics::default());
+        let rooms = Rooms::new(&config, commands, Arc::clone(&metrics));
+        let stopped = watch::Sender::new(false);
+        let control = Self(Arc::new(Inner { config, metrics, rooms: rooms.clone(), meters, is_behind, stopped }));
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                rooms.route(event).await;
+            }
+        });
+        control
+    }
+
+    /// Serves everything on this listener, until [`Control::shutdown`].
+    pub async fn serve(&self, listener: TcpListener) {
+        http::serve(self.clone(), listener, http::main_router(self)).await;
+    }
+
+    /// Serves the metrics page on a port of its own.
+    pub async fn serve_metrics(&self, listener: TcpListener) {
+        http::serve(self.clone(), listener, http::metrics_router(self)).await;
+    }
+
+    /// Sends everybody away, waits until they are told, then closes the ports. The caller bounds the wait.
+    pub async fn shutdown(&self) {
+        self.0.rooms.shutdown().await;
+        self.0.metrics.none_left(Kind::WebSocket).await;
+        self.0.stopped.send_replace(true);
+    }
+
+    pub(crate) fn config(&self) -> &ControlConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    pub(crate) fn rooms(&self) -> &Rooms {
+        &self.0.rooms
+    }
+
+    /// The media plane runs and was heard in full.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.0.rooms.has_media() && !self.0.is_behind.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn meters(&self) -> Meters {
+        *self.0.meters.borrow()
+    }
+
+    /// Resolves once the ports shall close.
+    pub(crate) async fn stopped(&self) {
+        let mut stopped = self.0.stopped.subscribe();
+        // the sender lives as long as `self`
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }
+}

@@ -1,0 +1,297 @@
+//! One room's task: feeds the machine, carries out its effects in order, keeps its deadlines.
+//!
+//! Waits for nobody but the worker's command lane. A panic of the machine ends this room only: its sessions are taken out of the
+//! media plane and its clients told to join again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use sluicegate_contract::{Command, RoomKey, SessionKey};
+use sluicegate_proto::pb;
+use sluicegate_proto::pb::signal_response::Message;
+use sluicegate_room::input::{ConnectionKey, RequestId};
+use sluicegate_room::output::{ApiError, ApiReply, Happened, RefreshedGrants};
+use sluicegate_room::{Input, Output, Room};
+use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
+
+use super::{JoinAnswer, JoinMail, Mail, Rooms, refresh};
+use crate::auth::unix_secs;
+use crate::metrics::{Fact, Kind, Tally};
+use crate::ws::frame::Frame;
+use crate::ws::lane::Lane;
+
+/// What the room's machine could not finish.
+struct Panicked;
+
+struct Task {
+    rooms: Rooms,
+    name: String,
+    key: RoomKey,
+    room: Room,
+    connections: HashMap<ConnectionKey, Connection>,
+    joining: HashMap<ConnectionKey, oneshot::Sender<JoinAnswer>>,
+    asking: HashMap<RequestId, oneshot::Sender<Result<ApiReply, ApiError>>>,
+    next_request: u64,
+    /// What lives in the media plane on this room's behalf.
+    sessions: HashMap<SessionKey, Tally>,
+    /// Connections that were cut off because they did not keep up.
+    overrun: BTreeSet<ConnectionKey>,
+    is_over: bool,
+}
+
+struct Connection {
+    lane: Lane,
+    api_key: String,
+}
+
+/// Takes the room out of the table however the task ends.
+struct Registration {
+    rooms: Rooms,
+    name: String,
+    key: RoomKey,
+    _tally: Tally,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.rooms.0.table.remove(&self.name, self.key);
+    }
+}
+
+pub fn spawn(rooms: Rooms, name: String, key: RoomKey, room: Room, inbox: mpsc::Receiver<Mail>) {
+    let span = tracing::info_span!("room", room = %room.room_info().sid);
+    let tally = rooms.0.metrics.enter(Kind::Room);
+    let registration = Registration { rooms: rooms.clone(), name: name.clone(), key, _tally: tally };
+    let task = Task {
+        rooms,
+        name,
+        key,
+        room,
+        connections: HashMap::new(),
+        joining: HashMap::new(),
+        asking: HashMap::new(),
+        next_request: 0,
+        sessions: HashMap::new(),
+        overrun: BTreeSet::new(),
+        is_over: false,
+    };
+    tokio::spawn(run(task, inbox, registration).instrument(span));
+}
+
+async fn run(mut task: Task, mut inbox: mpsc::Receiver<Mail>, registration: Registration) {
+    if task.live(&mut inbox).await.is_err() {
+        task.rooms.0.metrics.count(Fact::Panic);
+        tracing::error!("the room panicked; its participants are told to join again");
+        task.abandon().await;
+    }
+    // Nobody finds the room any more; who has found it already gets back what he sent.
+    task.rooms.0.table.remove(&task.name, task.key);
+    inbox.close();
+    while let Some(mail) = inbox.recv().await {
+        if let Mail::Join(mut mail) = mail {
+            let (unused, _) = oneshot::channel();
+            let answer = std::mem::replace(&mut mail.answer, unused);
+            let _ = answer.send(JoinAnswer::RoomGone(mail));
+        }
+    }
+    drop(registration);
+}
+
+impl Task {
+    async fn live(&mut self, inbox: &mut mpsc::Receiver<Mail>) -> Result<(), Panicked> {
+        self.step(|_| {}).await?;
+        while !self.is_over {
+            let deadline = self.room.poll_timeout().map(|(at, _)| at);
+            let mail = tokio::select! {
+                mail = inbox.recv() => mail,
+                () = at(deadline) => None,
+            };
+            match mail {
+                Some(mail) => {
+                    let Some(input) = self.open(mail) else { continue };
+                    self.step(|room| room.handle_input(Instant::now(), input)).await?;
+                }
+                None => self.step(|room| room.handle_timeout(Instant::now())).await?,
+            }
+            while let Some(connection) = self.overrun.pop_first() {
+                self.step(|room| room.handle_input(Instant::now(), Input::SignalClosed { connection })).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One turn of the machine, then its effects in order.
+    async fn step(&mut self, turn: impl FnOnce(&mut Room)) -> Result<(), Panicked> {
+        let room = &mut self.room;
+        let outputs = catch_unwind(AssertUnwindSafe(|| {
+            turn(room);
+            std::iter::from_fn(|| room.poll_output()).collect::<Vec<_>>()
+        }));
+        for output in outputs.map_err(|_| Panicked)? {
+            self.carry_out(output).await;
+        }
+        Ok(())
+    }
+
+    /// What the mail means to the machine; who awaits an answer is remembered.
+    fn open(&mut self, mail: Mail) -> Option<Input> {
+        Some(match mail {
+            Mail::Join(mail) => {
+                let JoinMail { join, api_key, lane, answer } = *mail;
+                // the client did not wait
+                if answer.is_closed() {
+                    return None;
+                }
+                self.joining.insert(join.connection, answer);
+                self.connections.insert(join.connection, Connection { lane, api_key });
+                Input::Join(Box::new(join))
+            }
+            Mail::Signal { connection, request } => Input::Signal { connection, request },
+            Mail::Closed { connection } => {
+                self.connections.remove(&connection);
+                self.joining.remove(&connection);
+                Input::SignalClosed { connection }
+            }
+            Mail::Api { call, answer } => {
+                let request = RequestId(self.next_request);
+                self.next_request = self.next_request.wrapping_add(1);
+                self.asking.insert(request, answer);
+                Input::Api { request, call }
+            }
+            Mail::Media(event) => Input::Media(event),
+            Mail::Shutdown => Input::Shutdown,
+        })
+    }
+
+    async fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::JoinAccepted { connection } => {
+                self.rooms.0.metrics.count(Fact::JoinAccepted);
+                self.answer_join(connection, JoinAnswer::Accepted);
+            }
+            Output::JoinRefused { connection, refusal } => {
+                self.rooms.0.metrics.count(Fact::JoinRefused);
+                self.connections.remove(&connection);
+                self.answer_join(connection, JoinAnswer::Refused(refusal));
+            }
+            Output::Signal { connections, response } => {
+                let frame = Arc::new(Frame::new(response));
+                for connection in connections {
+                    self.send(connection, &frame);
+                }
+            }
+            // dropping the lane lets its socket send what is queued, then close
+            Output::CloseConnection { connection } => drop(self.connections.remove(&connection)),
+            Output::RefreshToken { connection, token } => self.refresh(connection, *token),
+            Output::Media(command) => self.command(command).await,
+            Output::ApiAnswer { request, answer } => {
+                if let Some(asked) = self.asking.remove(&request) {
+                    let _ = asked.send(answer);
+                }
+            }
+            Output::Snapshot(snapshot) => self.rooms.0.table.update(&self.name, self.key, *snapshot),
+            Output::Happened(happened) => self.note(&happened),
+            Output::Closed => self.is_over = true,
+        }
+    }
+
+    fn answer_join(&mut self, connection: ConnectionKey, answer: JoinAnswer) {
+        if let Some(asked) = self.joining.remove(&connection) {
+            let _ = asked.send(answer);
+        }
+    }
+
+    fn send(&mut self, connection: ConnectionKey, frame: &Arc<Frame>) {
+        let Some(there) = self.connections.get(&connection) else { return };
+        if !there.lane.push(frame) {
+            self.rooms.0.metrics.count(Fact::SignalOverrun);
+            tracing::warn!(connection = connection.0, "a client does not read what it is sent and is disconnected");
+            if let Some(gone) = self.connections.remove(&connection) {
+                gone.lane.cut();
+            }
+            self.overrun.insert(connection);
+        }
+    }
+
+    fn refresh(&mut self, connection: ConnectionKey, grants: RefreshedGrants) {
+        let Some(there) = self.connections.get(&connection) else { return };
+        let Some(token) = refresh::sign(&self.rooms.0.keys, &there.api_key, grants, unix_secs()) else { return };
+        let response = pb::SignalResponse { message: Some(Message::RefreshToken(token)) };
+        self.send(connection, &Arc::new(Frame::new(Arc::new(response))));
+    }
+
+    async fn command(&mut self, command: Command) {
+        match &command {
+            Command::AddSession(add) => {
+                self.sessions.insert(add.session, self.rooms.0.metrics.enter(Kind::Participant));
+            }
+            Command::RemoveSession { session } => drop(self.sessions.remove(session)),
+            _ => {}
+        }
+        // a worker that is gone makes the node unhealthy (`/`); the room itself can do nothing about it
+        let _ = self.rooms.0.commands.send(command).await;
+    }
+
+    fn note(&self, happened: &Happened) {
+        let metrics = &self.rooms.0.metrics;
+        match happened {
+            Happened::RoomStarted => {
+                tracing::debug!(name = self.name, "room name");
+                tracing::info!("room started");
+            }
+            Happened::RoomFinished => tracing::info!("room finished"),
+            Happened::ParticipantJoined(participant) => {
+                metrics.count(Fact::ParticipantActive);
+                tracing::debug!(participant = participant.sid, identity = participant.identity, "participant identity");
+                tracing::info!(participant = participant.sid, "participant joined");
+            }
+            Happened::ParticipantLeft(participant) => {
+                tracing::info!(participant = participant.sid, reason = ?participant.disconnect_reason(), "participant left");
+            }
+            Happened::ParticipantConnectionAborted(participant) => {
+                let reason = participant.disconnect_reason();
+                tracing::info!(participant = participant.sid, ?reason, "participant left before it was connected");
+            }
+            Happened::TrackPublished { participant, track } => {
+                metrics.count(Fact::TrackPublished);
+                tracing::info!(participant = participant.sid, track = track.sid, mime = track.mime_type, "track published");
+            }
+            Happened::TrackUnpublished { participant, track } => {
+                metrics.count(Fact::TrackUnpublished);
+                tracing::info!(participant = participant.sid, track = track.sid, "track unpublished");
+            }
+        }
+    }
+
+    /// The machine is in no state to be asked: what it had in the media plane goes, its clients are told to come again.
+    async fn abandon(&mut self) {
+        let leave = pb::LeaveRequest {
+            can_reconnect: true,
+            reason: pb::DisconnectReason::StateMismatch as i32,
+            action: pb::leave_request::Action::Reconnect as i32,
+            ..Default::default()
+        };
+        let response = pb::SignalResponse { message: Some(Message::Leave(leave)) };
+        let frame = Arc::new(Frame::new(Arc::new(response)));
+        for connection in self.connections.values() {
+            // one that is full has frames enough and is closed, too
+            let _ = connection.lane.push(&frame);
+        }
+        self.connections.clear();
+        let sessions: Vec<SessionKey> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.command(Command::RemoveSession { session }).await;
+        }
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}

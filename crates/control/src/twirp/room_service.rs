@@ -1,0 +1,122 @@
+//! RoomService: who may, what is asked of which room, what is answered.
+
+use axum::response::Response;
+use sluicegate_proto::pb;
+use sluicegate_room::input::ApiCall;
+use sluicegate_room::output::ApiReply;
+
+use super::error::{Code, TwirpError};
+use super::{Call, unbuilt};
+use crate::control::Control;
+
+pub async fn call(control: &Control, method: &str, call: &Call) -> Result<Response, TwirpError> {
+    let body = &call.body;
+    match method {
+        "CreateRoom" => body.reply("livekit.Room", &create_room(control, call).await?),
+        "ListRooms" => body.reply("livekit.ListRoomsResponse", &list_rooms(control, call)?),
+        "DeleteRoom" => {
+            let request: pb::DeleteRoomRequest = body.decode()?;
+            call.require(|grant| grant.room_create)?;
+            control.rooms().delete(&request.room).await?;
+            body.reply("livekit.DeleteRoomResponse", &pb::DeleteRoomResponse {})
+        }
+        "ListParticipants" => {
+            let request: pb::ListParticipantsRequest = body.decode()?;
+            call.require_admin(&request.room)?;
+            let ApiReply::Participants(participants) = ask(control, &request.room, ApiCall::ListParticipants).await? else {
+                return Err(unexpected());
+            };
+            body.reply("livekit.ListParticipantsResponse", &pb::ListParticipantsResponse { participants })
+        }
+        "GetParticipant" => {
+            let request: pb::RoomParticipantIdentity = body.decode()?;
+            call.require_admin(&request.room)?;
+            let ask = ask(control, &request.room, ApiCall::GetParticipant { identity: request.identity });
+            participant(call, ask.await?)
+        }
+        "RemoveParticipant" => {
+            let request: pb::RoomParticipantIdentity = body.decode()?;
+            call.require_admin(&request.room)?;
+            ask(control, &request.room, ApiCall::RemoveParticipant { identity: request.identity }).await?;
+            body.reply("livekit.RemoveParticipantResponse", &pb::RemoveParticipantResponse {})
+        }
+        "MutePublishedTrack" => {
+            let request: pb::MuteRoomTrackRequest = body.decode()?;
+            call.require_admin(&request.room)?;
+            let room = request.room.clone();
+            let ApiReply::Track(track) = ask(control, &room, ApiCall::MutePublishedTrack(request)).await? else {
+                return Err(unexpected());
+            };
+            let track = track.map(|track| *track);
+            body.reply("livekit.MuteRoomTrackResponse", &pb::MuteRoomTrackResponse { track })
+        }
+        "UpdateParticipant" => {
+            let request: pb::UpdateParticipantRequest = body.decode()?;
+            call.require_admin(&request.room)?;
+            let room = request.room.clone();
+            participant(call, ask(control, &room, ApiCall::UpdateParticipant(request)).await?)
+        }
+        "UpdateSubscriptions" => {
+            let request: pb::UpdateSubscriptionsRequest = body.decode()?;
+            call.require_admin(&request.room)?;
+            let room = request.room.clone();
+            ask(control, &room, ApiCall::UpdateSubscriptions(request)).await?;
+            body.reply("livekit.UpdateSubscriptionsResponse", &pb::UpdateSubscriptionsResponse {})
+        }
+        "SendData" => {
+            let request: pb::SendDataRequest = body.decode()?;
+            call.require_admin(&request.room)?;
+            let room = request.room.clone();
+            ask(control, &room, ApiCall::SendData(request)).await?;
+            body.reply("livekit.SendDataResponse", &pb::SendDataResponse {})
+        }
+        "UpdateRoomMetadata" => {
+            let request: pb::UpdateRoomMetadataRequest = body.decode()?;
+            call.require_admin(&request.room)?;
+            let ask = ask(control, &request.room, ApiCall::UpdateMetadata { metadata: request.metadata });
+            let ApiReply::Room(room) = ask.await? else { return Err(unexpected()) };
+            body.reply("livekit.Room", &*room)
+        }
+        _ => Err(unbuilt(method)),
+    }
+}
+
+async fn create_room(control: &Control, call: &Call) -> Result<pb::Room, TwirpError> {
+    let request: pb::CreateRoomRequest = call.body.decode()?;
+    call.require(|grant| grant.room_create)?;
+    let config = control.config();
+    let invalid = [
+        (request.name.is_empty(), "no room name"),
+        (!config.limits.allows_room_name(&request.name), "the room name is too long"),
+        (!config.room.limits.allows_metadata(&request.metadata), "the metadata is too large"),
+        (!request.room_preset.is_empty(), "unknown room configuration in create room request"),
+    ];
+    if let Some((_, text)) = invalid.iter().find(|(fails, _)| *fails) {
+        return Err(TwirpError::new(Code::InvalidArgument, *text));
+    }
+    // better than a room that silently does not do what was asked
+    let unbuilt = [(request.egress.is_some(), "egress"), (!request.agents.is_empty(), "agents")];
+    if let Some((_, field)) = unbuilt.iter().find(|(asked, _)| *asked) {
+        return Err(TwirpError::new(Code::Unimplemented, format!("{field} of a room is not available in this version")));
+    }
+    Ok(control.rooms().create(request).await?)
+}
+
+fn list_rooms(control: &Control, call: &Call) -> Result<pb::ListRoomsResponse, TwirpError> {
+    let request: pb::ListRoomsRequest = call.body.decode()?;
+    call.require(|grant| grant.room_list)?;
+    Ok(pb::ListRoomsResponse { rooms: control.rooms().list(&request.names) })
+}
+
+async fn ask(control: &Control, room: &str, call: ApiCall) -> Result<ApiReply, TwirpError> {
+    Ok(control.rooms().ask(room, call).await?)
+}
+
+fn participant(call: &Call, reply: ApiReply) -> Result<Response, TwirpError> {
+    let ApiReply::Participant(info) = reply else { return Err(unexpected()) };
+    call.body.reply("livekit.ParticipantInfo", &*info)
+}
+
+fn unexpected() -> TwirpError {
+    TwirpError::new(Code::Internal, "the room gave no fitting answer")
+}

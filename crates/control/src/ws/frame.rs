@@ -1,0 +1,77 @@
+//! Signal messages as frames: protobuf in binary ones, LiveKit's camelCase JSON in text ones.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::ws::{Message, Utf8Bytes};
+use bytes::Bytes;
+use sluicegate_proto::{Message as _, json, pb};
+
+/// What a client's last frame was; it is answered in the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Protobuf,
+    Json,
+}
+
+/// A message to clients; encoded at most once per encoding, for all who get it, by the first who needs it.
+#[derive(Debug)]
+pub struct Frame {
+    response: Arc<pb::SignalResponse>,
+    binary: OnceLock<Bytes>,
+    text: OnceLock<Utf8Bytes>,
+}
+
+impl Frame {
+    pub fn new(response: Arc<pb::SignalResponse>) -> Self {
+        Self { response, binary: OnceLock::new(), text: OnceLock::new() }
+    }
+
+    pub fn of(message: pb::signal_response::Message) -> Self {
+        Self::new(Arc::new(pb::SignalResponse { message: Some(message) }))
+    }
+
+    pub fn message(&self, encoding: Encoding) -> Message {
+        match encoding {
+            Encoding::Protobuf => Message::Binary(self.binary.get_or_init(|| self.response.encode_to_vec().into()).clone()),
+            Encoding::Json => {
+                let encode = || json::camel(&*self.response).unwrap_or_default().into();
+                Message::Text(self.text.get_or_init(encode).clone())
+            }
+        }
+    }
+}
+
+/// A frame that is no SignalRequest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+pub fn decode_binary(bytes: &[u8]) -> Result<pb::SignalRequest, Malformed> {
+    pb::SignalRequest::decode(bytes).map_err(|_| Malformed)
+}
+
+pub fn decode_text(text: &str) -> Result<pb::SignalRequest, Malformed> {
+    json::parse(text.as_bytes()).map_err(|_| Malformed)
+}
+
+pub fn fuzz(bytes: &[u8]) {
+    let _ = decode_binary(bytes);
+    let _ = decode_text(&String::from_utf8_lossy(bytes));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_encodings_carry_the_same() {
+        let frame = Frame::of(pb::signal_response::Message::Pong(7));
+        assert_eq!(frame.message(Encoding::Json), Message::Text(r#"{"pong":"7"}"#.into()));
+        let Message::Binary(bytes) = frame.message(Encoding::Protobuf) else { panic!("not binary") };
+        assert_eq!(pb::SignalResponse::decode(bytes).unwrap().message, Some(pb::signal_response::Message::Pong(7)));
+        let request = pb::SignalRequest { message: Some(pb::signal_request::Message::Ping(3)) };
+        assert_eq!(decode_binary(&request.encode_to_vec()), Ok(request.clone()));
+        assert_eq!(decode_text(r#"{"ping":"3"}"#), Ok(request));
+        assert_eq!(decode_text("ping"), Err(Malformed));
+        assert_eq!(decode_binary(&[0xFF; 9]), Err(Malformed));
+    }
+}

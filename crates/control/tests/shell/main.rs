@@ -1,0 +1,9 @@
+//! The shell as clients see it: real sockets on 127.0.0.1, a media plane that only listens.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod http;
+mod lives;
+mod signal;
+mod support;
+mod twirp;

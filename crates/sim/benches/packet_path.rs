@@ -1,0 +1,50 @@
+//! CPU time of receive → forward → seal per forwarded packet of 1200 bytes, AES-256-GCM, without sockets.
+//!
+//! `cargo bench -p sluicegate-sim --bench packet_path`; with `--instructions N PACKETS` it forwards so many packets to N
+//! subscribers and nothing else, for callgrind: the difference of two counts is the cost (scripts/instructions.sh).
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use sluicegate_sim::forwarding::Forwarding;
+
+const STEP: Duration = Duration::from_millis(1);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--instructions") {
+        let number = |offset: usize| arguments.get(at + offset).and_then(|text| text.parse().ok()).unwrap_or(0);
+        return count_instructions(number(1), number(2));
+    }
+    println!("subscribers  ns/forwarded packet (best and median of 9 runs)");
+    for subscribers in [1, 10, 100, 500] {
+        let mut forwarding = Forwarding::new(subscribers).expect("the clients connect");
+        let packets_per_run = (200_000 / subscribers).clamp(300, 20_000);
+        let mut runs: Vec<f64> = (0..9).map(|_| run(&mut forwarding, packets_per_run)).collect();
+        runs.sort_by(f64::total_cmp);
+        println!("{subscribers:>11}  {:>6.0} {:>6.0}", runs[0], runs[4]);
+    }
+}
+
+fn run(forwarding: &mut Forwarding, packets: usize) -> f64 {
+    let sealed = forwarding.seal(packets);
+    let wanted = sealed.len() as u64 * forwarding.subscribers as u64;
+    let before = cpu();
+    let (left, _) = forwarding.forward(sealed, STEP);
+    let spent = cpu() - before;
+    assert!(left >= wanted, "{left} of {wanted} packets left");
+    spent.as_nanos() as f64 / wanted as f64
+}
+
+fn count_instructions(subscribers: usize, packets: usize) {
+    let mut forwarding = Forwarding::new(subscribers).expect("the clients connect");
+    let sealed = forwarding.seal(4000);
+    let (left, _) = forwarding.forward(sealed.into_iter().take(packets).collect(), STEP);
+    println!("{left}");
+}
+
+/// This thread's CPU time.
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}

@@ -1,0 +1,85 @@
+//! The packet path alone: one publisher's sealed packets, fed to a real engine with many subscribers, without any network.
+
+use std::time::{Duration, Instant};
+
+use sluicegate_load::{Output, PublishSpec};
+use sluicegate_rtp::codec::Codec;
+
+use crate::net::Network;
+use crate::world::World;
+
+/// A connected world with a publisher of one video track and its subscribers.
+pub struct Forwarding {
+    world: World,
+    now: Instant,
+    frame: u32,
+    pub subscribers: usize,
+}
+
+/// Bytes of a packet as it leaves: header, payload and tag.
+pub const PACKET_BYTES: usize = 1200;
+/// RTP header and GCM tag.
+const AROUND: usize = 12 + 16;
+
+impl Forwarding {
+    /// None when the clients did not connect.
+    pub fn new(subscribers: usize) -> Option<Self> {
+        let network = Network { loss: 0.0, delay: Duration::from_micros(100), jitter: Duration::ZERO };
+        let mut world = World::new(1, network);
+        world.join("publisher", vec![PublishSpec { cid: "cam".to_owned(), codec: Codec::Vp8 }]);
+        for index in 0..subscribers {
+            world.join(&format!("subscriber{index}"), Vec::new());
+        }
+        let connected = world.run_while(Duration::from_secs(30), |w| !w.nodes.iter().all(|node| node.client.is_connected()));
+        if !connected {
+            return None;
+        }
+        // the subscriptions are negotiated
+        world.run_for(Duration::from_secs(2));
+        let now = world.now;
+        let mut forwarding = Self { world, now, frame: 0, subscribers };
+        // a key frame starts the streams; then everything that grows has grown
+        for _ in 0..40 {
+            let packets = forwarding.seal(50);
+            forwarding.forward(packets, Duration::from_millis(1));
+        }
+        Some(forwarding)
+    }
+
+    /// Packets of the publisher, sealed and ready to be received.
+    pub fn seal(&mut self, count: usize) -> Vec<Vec<u8>> {
+        let mut payload = vec![0xABu8; PACKET_BYTES - AROUND];
+        let mut packets = Vec::with_capacity(count);
+        for _ in 0..count {
+            self.frame += 1;
+            let [high, low] = ((self.frame as u16 & 0x7FFF) | 0x8000).to_be_bytes();
+            // every hundredth is a key frame
+            payload[..5].copy_from_slice(&[0x90, 0x80, high, low, u8::from(!self.frame.is_multiple_of(100))]);
+            let client = &mut self.world.nodes[0].client;
+            client.send_media(self.now, 0, self.frame * 3000, true, &payload);
+            while let Some(output) = client.poll_output() {
+                if let Output::Datagram { contents, .. } = output {
+                    packets.push(contents);
+                }
+            }
+        }
+        packets.retain(|packet| packet.len() == PACKET_BYTES);
+        packets
+    }
+
+    /// Receives, forwards and seals; one flush per packet, `step` between them. Returns the datagrams that left and their bytes.
+    pub fn forward(&mut self, packets: Vec<Vec<u8>>, step: Duration) -> (u64, u64) {
+        let source = self.world.publisher_address();
+        let (mut count, mut bytes) = (0, 0);
+        for mut packet in packets {
+            self.now += step;
+            self.world.engine.handle_timeout(self.now);
+            self.world.engine.handle_datagram(self.now, 0, source, &mut packet);
+            self.world.engine.flush(self.now, &mut |_, _, datagram: &[u8]| {
+                count += 1;
+                bytes += datagram.len() as u64;
+            });
+        }
+        (count, bytes)
+    }
+}

@@ -1,0 +1,60 @@
+//! What joins and leaves again leaves nothing behind; and one seed is one run.
+
+use std::time::Duration;
+
+use sluicegate_load::PublishSpec;
+use sluicegate_rtp::codec::Codec;
+use sluicegate_sim::{Network, World};
+
+const LAN: Network = Network { loss: 0.0, delay: Duration::from_millis(1), jitter: Duration::ZERO };
+
+fn publish() -> Vec<PublishSpec> {
+    vec![PublishSpec { cid: "mic".to_owned(), codec: Codec::Opus }, PublishSpec { cid: "cam".to_owned(), codec: Codec::Vp8 }]
+}
+
+fn live(world: &World) -> [u64; 5] {
+    let meters = world.engine.meters();
+    [meters.live_sessions, meters.live_transports, meters.live_publications, meters.live_subscriptions, meters.live_addresses]
+}
+
+#[test]
+fn after_two_hundred_joins_and_leaves_every_count_is_back() {
+    let mut world = World::new(11, LAN);
+    let stays = world.join("stays", publish());
+    assert!(world.run_while(Duration::from_secs(20), |w| !w.nodes[stays].client.is_connected()));
+    world.run_for(Duration::from_secs(2));
+    let base = live(&world);
+    assert_eq!(base, [1, 2, 2, 0, 2]);
+    for round in 0..200 {
+        let index = world.join(&format!("guest{round}"), publish());
+        assert!(world.run_while(Duration::from_secs(20), |w| !w.nodes[index].client.is_connected()), "guest {round}");
+        // some stay for their subscriptions, some leave in the middle of it all
+        world.run_for(Duration::from_millis(if round % 3 == 0 { 0 } else { 400 }));
+        world.leave(index);
+    }
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(live(&world), base);
+    world.leave(stays);
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(live(&world), [0; 5]);
+    assert!(world.closed, "a room that everybody left ends");
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    let run = |seed| {
+        let network = Network { loss: 0.05, delay: Duration::from_millis(20), jitter: Duration::ZERO };
+        let mut world = World::new(seed, network);
+        for index in 0..4 {
+            world.join(&format!("p{index}"), publish());
+            world.run_for(Duration::from_millis(700));
+        }
+        world.run_for(Duration::from_secs(5));
+        world.leave(1);
+        world.run_for(Duration::from_secs(2));
+        world.decisions
+    };
+    let first = run(7);
+    assert!(first.len() > 30, "{first:?}");
+    assert_eq!(first, run(7));
+}

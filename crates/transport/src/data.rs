@@ -1,0 +1,122 @@
+//! Data channels of one connection: their limits, their names here, and the bound on SCTP streams that str0m does not have.
+//!
+//! The channels themselves (SCTP, RFC 8831; DCEP, RFC 8832) are str0m's.
+
+use str0m::channel::{ChannelConfig, ChannelId as StreamId, Reliability};
+
+/// Largest message either way, as the SDP says (`a=max-message-size`).
+pub const MESSAGE_MAX: u32 = 65_535;
+/// Channels that may be open at once; LiveKit's clients open three.
+pub const CHANNELS_MAX: usize = 64;
+/// Streams are numbered below this, as libwebrtc does it (kMaxSctpStreams).
+pub(crate) const SCTP_STREAMS_MAX: u16 = 1024;
+/// Bytes that wait for a slow peer's acknowledgement before a message is refused.
+pub(crate) const SCTP_BUFFER_MAX: usize = 1 << 20;
+
+/// One data channel of a connection; never used again in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChannelId(u32);
+
+/// What a channel promises (RFC 8831 §6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelPromise {
+    pub ordered: bool,
+    /// Nothing is given up: neither after a time nor after a number of retransmissions.
+    pub reliable: bool,
+}
+
+impl ChannelPromise {
+    pub(crate) fn of(config: &ChannelConfig) -> Self {
+        Self { ordered: config.ordered, reliable: config.reliability == Reliability::Reliable }
+    }
+}
+
+/// The open channels.
+#[derive(Debug, Default)]
+pub(crate) struct Channels {
+    open: Vec<(ChannelId, StreamId)>,
+    next: u32,
+}
+
+impl Channels {
+    /// Names a channel that opened; none when there are too many.
+    pub fn open(&mut self, stream: StreamId) -> Option<ChannelId> {
+        if let Some(known) = self.id(stream) {
+            return Some(known);
+        }
+        if self.open.len() >= CHANNELS_MAX {
+            return None;
+        }
+        let id = ChannelId(self.next);
+        self.next = self.next.wrapping_add(1);
+        self.open.push((id, stream));
+        Some(id)
+    }
+
+    /// Forgets a channel, if it was one that had opened.
+    pub fn close(&mut self, stream: StreamId) -> Option<ChannelId> {
+        let id = self.id(stream)?;
+        self.open.retain(|(_, known)| *known != stream);
+        Some(id)
+    }
+
+    pub fn id(&self, stream: StreamId) -> Option<ChannelId> {
+        self.open.iter().find(|(_, known)| *known == stream).map(|(id, _)| *id)
+    }
+
+    pub fn stream(&self, id: ChannelId) -> Option<StreamId> {
+        self.open.iter().find(|(known, _)| *known == id).map(|(_, stream)| *stream)
+    }
+}
+
+/// True when an SCTP packet (RFC 9260 §3) carries data of a stream whose number no honest peer uses. str0m keeps an entry for each
+/// stream it ever saw, whether or not a channel was opened on it.
+pub(crate) fn names_stream_beyond_limit(packet: &[u8]) -> bool {
+    const DATA: u8 = 0;
+    const I_DATA: u8 = 64;
+    let mut rest = packet.get(12..).unwrap_or_default();
+    while let [kind, _, length @ ..] = rest {
+        let Some(length) = length.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length))) else { break };
+        if matches!(*kind, DATA | I_DATA)
+            && let Some(stream) = rest.get(8..10).and_then(|stream| stream.first_chunk())
+            && u16::from_be_bytes(*stream) >= SCTP_STREAMS_MAX
+        {
+            return true;
+        }
+        // a chunk is at least its own header, and padded to words
+        rest = rest.get(length.max(4).next_multiple_of(4)..).unwrap_or_default();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A packet of two chunks: a SACK, and DATA of `stream`.
+    fn packet(stream: u16) -> Vec<u8> {
+        let mut packet = vec![0; 12];
+        packet.extend([3, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        packet.extend([0, 3, 0, 17, 0, 0, 0, 1]);
+        packet.extend(stream.to_be_bytes());
+        packet.extend([0, 0, 0, 0, 0, 51, b'x', 0, 0, 0]);
+        packet
+    }
+
+    #[test]
+    fn streams_are_numbered_below_the_limit() {
+        assert!(!names_stream_beyond_limit(&packet(1023)));
+        assert!(names_stream_beyond_limit(&packet(1024)));
+        assert!(names_stream_beyond_limit(&packet(65_535)));
+        assert!(!names_stream_beyond_limit(&[]));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = names_stream_beyond_limit(&bytes);
+        }
+    }
+}
