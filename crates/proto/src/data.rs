@@ -7,7 +7,6 @@
 use prost::Message;
 use prost::encoding;
 
-use crate::pb;
 use crate::pb::data_packet::Kind;
 
 /// Bytes of one packet (LiveKit: the SCTP max-message-size).
