@@ -71,7 +71,7 @@ impl Engine {
                     self.outbox.push(path, &contents);
                 }
                 Output::Connected => self.report_state(link, TransportState::Connected),
-                Output::ChannelOpen { id, label } => self.channel_opened(now, link, id, &label),
+                Output::ChannelOpen { id, label, .. } => self.channel_opened(now, link, id, &label),
                 Output::ChannelClosed { id } => {
                     if let Some(state) = self.links.get_mut(link as usize) {
                         state.channels.closed(id);

@@ -62,7 +62,7 @@ impl Peer {
                     self.datagrams.push((destination, contents));
                 }
                 Output::Connected => self.connected = true,
-                Output::ChannelOpen { id, label } => self.labels.push((id, label)),
+                Output::ChannelOpen { id, label, .. } => self.labels.push((id, label)),
                 Output::Data { id, data, .. } => {
                     let label = self.labels.iter().find(|(known, _)| *known == id).map(|(_, label)| label.clone());
                     self.messages.push((label.unwrap_or_default(), data));

@@ -11,7 +11,7 @@ use sluicegate_contract::limit::{COMMANDS_MAX, EVENTS_MAX};
 use sluicegate_contract::meter::Meters;
 use sluicegate_contract::time::WallClock;
 use sluicegate_control::MediaPort;
-use sluicegate_worker::{Certificate, CommandSender, Full, Report, UdpPort, UdpPorts, Worker, WorkerConfig};
+use sluicegate_worker::{Certificate, Full, Report, UdpPort, UdpPorts, Worker, WorkerConfig};
 use tokio::sync::{mpsc, watch};
 
 use crate::addresses;
@@ -24,7 +24,6 @@ const BUSY_WAIT: Duration = Duration::from_micros(500);
 #[derive(Debug)]
 pub struct Media {
     pub port: MediaPort,
-    pub worker: Worker,
     /// UDP ports that are bound, one per worker.
     pub udp_ports: Vec<u16>,
 }
@@ -63,9 +62,9 @@ pub fn start(config: &Config) -> Result<Media, MediaError> {
     let certificate = Certificate::generate().map_err(sluicegate_worker::WorkerError::from)?;
     let worker = Worker::start(WorkerConfig { name: "media-0".to_owned(), udp, certificate, wall_clock }, report)?;
     let (commands, taken) = mpsc::channel(COMMANDS_MAX);
-    tokio::spawn(pass_on(taken, worker.commands.clone()));
+    tokio::spawn(pass_on(taken, worker));
     let udp_ports = advertised.first().map(SocketAddr::port).into_iter().collect();
-    Ok(Media { port: MediaPort { commands, events: received, meters, is_behind }, worker, udp_ports })
+    Ok(Media { port: MediaPort { commands, events: received, meters, is_behind }, udp_ports })
 }
 
 fn open(config: &Config, port: u16) -> Result<UdpPorts, MediaError> {
@@ -80,11 +79,12 @@ fn open(config: &Config, port: u16) -> Result<UdpPorts, MediaError> {
     locals.into_iter().map(open).collect::<Result<_, _>>().map(UdpPorts)
 }
 
-/// From the rooms to the worker, in order; while the worker is behind, the rooms wait.
-async fn pass_on(mut commands: mpsc::Receiver<Command>, worker: CommandSender) {
+/// From the rooms to the worker, in order; while the worker is behind, the rooms wait. The thread ends with the last room's end of
+/// the lane.
+async fn pass_on(mut commands: mpsc::Receiver<Command>, worker: Worker) {
     while let Some(mut command) = commands.recv().await {
         loop {
-            match worker.try_send(command) {
+            match worker.commands.try_send(command) {
                 Ok(()) => break,
                 Err(Full::Gone) => return,
                 Err(Full::Busy(returned)) => {

@@ -24,7 +24,7 @@ const AROUND: usize = 12 + 16;
 impl Forwarding {
     /// None when the clients did not connect.
     pub fn new(subscribers: usize) -> Option<Self> {
-        let network = Network { loss: 0.0, delay: Duration::from_micros(100), jitter: Duration::ZERO };
+        let network = Network::sound(Duration::from_micros(100));
         let mut world = World::new(1, network);
         world.join("publisher", vec![PublishSpec { cid: "cam".to_owned(), codec: Codec::Vp8 }]);
         for index in 0..subscribers {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use str0m::channel::{ChannelConfig, ChannelId as StreamId, Reliability};
+use str0m::channel::{ChannelConfig, Reliability};
 use str0m::config::Fingerprint as PeerFingerprint;
 use str0m::ice::IceCreds;
 use str0m::net::{Protocol, Receive};
@@ -15,19 +15,12 @@ use str0m::{Candidate, Event, Input, Output as RtcOutput, Rtc, RtcConfig};
 
 use crate::TransportError;
 use crate::certificate::Certificate;
+use crate::data::{Channels, MESSAGE_MAX, SCTP_BUFFER_MAX};
 use crate::dtls_keys::{self, KeySlot};
+use crate::ice::{self, Admission, Binding, RemoteAddresses};
 use crate::srtp::{Opener, Profile, Sealer, SrtpKeys};
 
-/// Remote candidates that are looked at; a client has a handful per interface.
-pub const REMOTE_CANDIDATES_MAX: usize = 64;
-/// Bytes that wait for a slow peer's SCTP before a message is refused.
-const SCTP_BUFFER_MAX: usize = 1 << 20;
-/// As the SDP says (`a=max-message-size`).
-pub const MESSAGE_MAX: u32 = 65_535;
-
-/// One data channel of this connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ChannelId(u32);
+pub use crate::data::{ChannelId, ChannelPromise};
 
 /// How a connection starts.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +64,7 @@ pub enum Output {
     ChannelOpen {
         id: ChannelId,
         label: String,
+        promise: ChannelPromise,
     },
     Data {
         id: ChannelId,
@@ -96,8 +90,8 @@ pub struct Connection {
     slot: KeySlot,
     keys: Option<SrtpKeys>,
     dtls_active: bool,
-    remote_candidates: usize,
-    channels: Vec<StreamId>,
+    remote_addresses: RemoteAddresses,
+    channels: Channels,
     outputs: VecDeque<Output>,
     timeout: Option<Instant>,
 }
@@ -140,8 +134,8 @@ impl Connection {
             slot,
             keys: None,
             dtls_active: false,
-            remote_candidates: 0,
-            channels: Vec::new(),
+            remote_addresses: RemoteAddresses::default(),
+            channels: Channels::default(),
             outputs: VecDeque::new(),
             timeout: Some(now),
         }
@@ -195,7 +189,7 @@ impl Connection {
     pub fn restart_ice(&mut self, now: Instant, ufrag: &str, pwd: &str) {
         let ours = IceCreds::new();
         (self.ufrag, self.pwd) = (ours.ufrag.clone(), ours.pass.clone());
-        self.remote_candidates = 0;
+        self.remote_addresses.restart();
         ufrag.clone_into(&mut self.remote_ufrag);
         let mut direct = self.rtc.direct_api();
         direct.set_local_ice_credentials(ours);
@@ -203,27 +197,23 @@ impl Connection {
         self.handle_timeout(now);
     }
 
-    /// Takes a line `candidate:…` (with or without `a=`). Names instead of addresses (mDNS) and an empty line are ignored.
+    /// Takes a line `candidate:…` (with or without `a=`). What is of no use to a server (mDNS names, TCP, an empty line) is passed
+    /// over.
     pub fn add_remote_candidate(&mut self, line: &str) -> Result<(), TransportError> {
-        let line = line.trim().trim_start_matches("a=");
-        if line.is_empty() || line.contains(".local") {
-            return Ok(());
-        }
-        if self.remote_candidates >= REMOTE_CANDIDATES_MAX {
-            return Err(TransportError::Candidate("too many".to_owned()));
-        }
-        let candidate = Candidate::from_sdp_string(line).map_err(|error| TransportError::Candidate(error.to_string()))?;
-        self.remote_candidates += 1;
-        // TCP candidates of a peer are active ones (port 9): it connects to us
-        if candidate.proto() == Protocol::Udp && candidate.addr().port() != 0 {
-            self.rtc.add_remote_candidate(candidate);
+        let Some(candidate) = ice::remote_candidate(line)? else { return Ok(()) };
+        match self.remote_addresses.signal(candidate.addr()) {
+            Admission::New => self.rtc.add_remote_candidate(candidate),
+            Admission::Known => {}
+            Admission::TooMany => return Err(TransportError::Candidate("too many".to_owned())),
         }
         Ok(())
     }
 
     /// A datagram of STUN or DTLS. `destination` is the local candidate it came to.
     pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, datagram: &[u8]) {
-        if self.failed {
+        // STUN begins with two zero bits and 0 or 1 (RFC 7983)
+        let is_stun = datagram.first().is_some_and(|first| *first < 4);
+        if self.failed || is_stun && !self.admits(source, datagram) {
             return;
         }
         // what str0m cannot parse is a stranger's
@@ -232,6 +222,17 @@ impl Connection {
         };
         let result = self.rtc.handle_input(Input::Receive(now, receive));
         self.settle(result.map_err(|error| error.to_string()));
+    }
+
+    /// str0m remembers each address that an authentic check came from, so their number is bounded here.
+    fn admits(&mut self, source: SocketAddr, datagram: &[u8]) -> bool {
+        match ice::binding(datagram) {
+            Some(Binding::Request) => {
+                ice::verify_check(datagram, &self.pwd).is_some() && self.remote_addresses.meet(source) != Admission::TooMany
+            }
+            Some(Binding::Response) => true,
+            None => false,
+        }
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -278,11 +279,9 @@ impl Connection {
         self.drain();
     }
 
-    /// Sends one message; false when the buffer is full or the channel is gone.
+    /// Sends one message; false when the buffer is full, the message too large or the channel gone.
     pub fn send_data(&mut self, now: Instant, id: ChannelId, binary: bool, data: &[u8]) -> bool {
-        let Some(stream) = self.channels.get(id.0 as usize).copied() else {
-            return false;
-        };
+        let Some(stream) = self.channels.stream(id) else { return false };
         if self.failed || data.len() > MESSAGE_MAX as usize {
             return false;
         }
@@ -330,32 +329,33 @@ impl Connection {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::ChannelOpen(stream, label) => {
-                let id = self.channel_id(stream);
-                self.outputs.push_back(Output::ChannelOpen { id, label });
-            }
+            Event::ChannelOpen(stream, label) => match self.channels.open(stream) {
+                Some(id) => {
+                    let channel = self.rtc.channel(stream);
+                    let promise = channel.as_ref().and_then(|channel| channel.config()).map(ChannelPromise::of).unwrap_or_default();
+                    self.outputs.push_back(Output::ChannelOpen { id, label, promise });
+                }
+                None => self.rtc.direct_api().close_data_channel(stream),
+            },
             Event::ChannelData(message) => {
-                let id = self.channel_id(message.id);
+                // of a channel that was refused
+                let Some(id) = self.channels.id(message.id) else { return };
                 self.outputs.push_back(Output::Data { id, binary: message.binary, data: message.data });
             }
             Event::ChannelClose(stream) => {
-                let id = self.channel_id(stream);
-                self.outputs.push_back(Output::ChannelClosed { id });
+                if let Some(id) = self.channels.close(stream) {
+                    self.outputs.push_back(Output::ChannelClosed { id });
+                }
             }
             Event::Closed => self.fail("closed by the peer".to_owned()),
             _ => {}
         }
     }
 
-    fn channel_id(&mut self, stream: StreamId) -> ChannelId {
-        let at = self.channels.iter().position(|known| *known == stream).unwrap_or_else(|| {
-            self.channels.push(stream);
-            self.channels.len() - 1
-        });
-        ChannelId(at as u32)
-    }
-
     fn take_keys(&mut self) {
+        if self.slot.is_abused() {
+            return self.fail("data for a stream beyond the limit".to_owned());
+        }
         let Some(exported) = self.slot.take() else {
             return;
         };

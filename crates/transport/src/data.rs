@@ -18,7 +18,7 @@ pub(crate) const SCTP_BUFFER_MAX: usize = 1 << 20;
 pub struct ChannelId(u32);
 
 /// What a channel promises (RFC 8831 §6.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChannelPromise {
     pub ordered: bool,
     /// Nothing is given up: neither after a time nor after a number of retransmissions.

@@ -1,14 +1,16 @@
 //! The tap on DTLS: str0m's pluggable provider hands the exported keys to our SRTP, and shares one checked configuration, which
-//! would otherwise be validated anew for each PeerConnection (1 ms).
+//! would otherwise be validated anew for each PeerConnection (1 ms). What DTLS opened passes here on its way to SCTP, so that a peer
+//! that abuses it is noticed.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::crypto::CryptoError;
 use str0m::crypto::dtls::{DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion, SrtpProfile};
 
+use crate::data::names_stream_beyond_limit;
 use crate::srtp::Profile;
 
 /// Keying material as DTLS exported it, with the profile it is for.
@@ -19,15 +21,26 @@ pub struct Exported {
 
 /// Where the keys of one connection appear. The lock is never contended: str0m wants its instances to be `Sync`, one thread uses it.
 #[derive(Clone, Default)]
-pub struct KeySlot(Arc<Mutex<Option<Exported>>>);
+pub struct KeySlot(Arc<Mutex<Slot>>);
+
+#[derive(Default)]
+struct Slot {
+    exported: Option<Exported>,
+    abused: bool,
+}
 
 impl KeySlot {
     pub fn take(&self) -> Option<Exported> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.lock().exported.take()
     }
 
-    fn put(&self, exported: Exported) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(exported);
+    /// The peer sent data for an SCTP stream that no honest one uses.
+    pub fn is_abused(&self) -> bool {
+        self.lock().abused
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -111,7 +124,12 @@ impl DtlsInstance for Instance {
         if let DtlsOutput::KeyingMaterial(material, profile) = &output
             && let Some(profile) = known(*profile)
         {
-            self.slot.put(Exported { profile, material: material.to_vec() });
+            self.slot.lock().exported = Some(Exported { profile, material: material.to_vec() });
+        }
+        if let DtlsOutput::ApplicationData(packet) = &output
+            && names_stream_beyond_limit(packet)
+        {
+            self.slot.lock().abused = true;
         }
         output
     }

@@ -89,7 +89,7 @@ impl Pair {
 
     fn channel(&self, index: usize, label: &str) -> ChannelId {
         let found = self.got[index].iter().find_map(|output| match output {
-            Output::ChannelOpen { id, label: known } if known == label => Some(*id),
+            Output::ChannelOpen { id, label: known, .. } if known == label => Some(*id),
             _ => None,
         });
         found.unwrap_or_else(|| panic!("end {index} has no open channel {label}: {:?}", self.got[index]))

@@ -7,7 +7,8 @@ use sluicegate_rtp::extension::{ExtensionKind, ExtensionMap};
 
 use super::codecs::{self, NegotiatedCodec};
 use super::{LABEL_MAX, NegotiateError, RIDS_MAX, RemoteParameters, SSRCS_MAX, SectionKind, is_label, parse_fingerprint};
-use crate::connection::{REMOTE_CANDIDATES_MAX, Remote};
+use crate::connection::Remote;
+use crate::ice::REMOTE_CANDIDATES_MAX;
 use crate::sdp::{Description, Media};
 
 /// Characters of one candidate line; the longest that browsers write has about 200.

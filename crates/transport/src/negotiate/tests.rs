@@ -1,4 +1,4 @@
-use sluicegate_rtp::codec::{Codec, MediaKind};
+use sluicegate_rtp::codec::Codec;
 use sluicegate_rtp::extension::ExtensionKind;
 
 use super::*;

@@ -8,7 +8,7 @@ use sluicegate_rtp::extension::ExtensionMap;
 use super::codecs::rtpmap;
 use super::feedback::Feedback;
 use super::{LocalParameters, NegotiatedCodec, NegotiationConfig, SendSection};
-use crate::connection::MESSAGE_MAX;
+use crate::data::MESSAGE_MAX;
 
 pub(super) const RTP: &str = "UDP/TLS/RTP/SAVPF";
 pub(super) const SCTP: &str = "UDP/DTLS/SCTP";

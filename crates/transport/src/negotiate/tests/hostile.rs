@@ -73,7 +73,7 @@ fn lists_are_bounded() {
     answered(&mut n, &offer, PublishHint::default());
     let video = receiving(&n, "1");
     assert!(video.ssrcs.len() <= SSRCS_MAX && video.rids.len() == RIDS_MAX && video.codecs.len() <= crate::sdp::FORMATS_MAX);
-    assert_eq!(n.remote().unwrap().candidates.len(), crate::connection::REMOTE_CANDIDATES_MAX);
+    assert_eq!(n.remote().unwrap().candidates.len(), crate::ice::REMOTE_CANDIDATES_MAX);
 }
 
 /// Two mebibytes of the lines that are looked for most: the work stays linear.
