@@ -5,7 +5,7 @@ use std::time::Instant;
 use sluicegate_rtp::extension::{ExtensionMap, Extensions};
 use sluicegate_rtp::header::{self, Kind, RtpHeader};
 use sluicegate_sfu::down_track::Forwarding;
-use sluicegate_sfu::receiver::{Layer, Received};
+use sluicegate_sfu::receiver::{Layer, Opened, Received};
 use sluicegate_transport::ice;
 
 use crate::demux::Path;
@@ -100,10 +100,11 @@ impl Engine {
             self.meters.dropped_unmapped += 1;
             return;
         };
+        let opened = Opened { layer, codec, header, extensions: &extensions, publisher: clock, plaintext };
         let received = if route.rtx {
-            publication.receiver.handle_rtx(now, layer, codec, payload_type, header, &extensions, clock, plaintext)
+            publication.receiver.handle_rtx(now, payload_type, &opened)
         } else {
-            publication.receiver.handle_rtp(now, layer, codec, header, &extensions, clock, plaintext)
+            publication.receiver.handle_rtp(now, &opened)
         };
         let session = publication.session;
         match received {

@@ -113,10 +113,8 @@ impl Client {
     pub fn handle_signal(&mut self, now: Instant, response: &pb::SignalResponse) {
         match &response.message {
             Some(signal_response::Message::Join(join)) => self.handle_join(now, join),
-            Some(signal_response::Message::Answer(answer)) => {
-                if self.up.transport.accept_answer(now, &answer.sdp).is_ok() {
-                    self.begin_publications();
-                }
+            Some(signal_response::Message::Answer(answer)) if self.up.transport.accept_answer(now, &answer.sdp).is_ok() => {
+                self.begin_publications();
             }
             Some(signal_response::Message::Offer(offer)) => self.handle_offer(now, offer),
             Some(signal_response::Message::Update(update)) => {

@@ -145,6 +145,7 @@ fn zero(field: &Field) -> Value {
 }
 
 #[cfg(test)]
+#[allow(deprecated)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;

@@ -45,6 +45,18 @@ pub struct ReceiverConfig {
     pub nack: bool,
 }
 
+/// A packet as it was opened, parsed once; borrowed from its datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened<'a> {
+    pub layer: Layer,
+    pub codec: Codec,
+    pub header: &'a RtpHeader,
+    pub extensions: &'a Extensions<'a>,
+    /// The clock of the session that publishes it.
+    pub publisher: &'a PublisherClock,
+    pub plaintext: &'a [u8],
+}
+
 /// A packet that is new, as every sink of the track sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Received {
@@ -131,53 +143,32 @@ impl Receiver {
     }
 
     /// Takes an opened packet. None: there is nothing to forward, for the reason that was counted.
-    pub fn handle_rtp(
-        &mut self,
-        now: Instant,
-        layer: Layer,
-        codec: Codec,
-        header: &RtpHeader,
-        extensions: &Extensions<'_>,
-        publisher: &PublisherClock,
-        plaintext: &[u8],
-    ) -> Option<Received> {
-        let payload = header.payload(plaintext).ok();
-        let taken = payload
-            .and_then(|payload| self.take(now, layer, codec, header, header.sequence, extensions, publisher, payload, false));
+    pub fn handle_rtp(&mut self, now: Instant, opened: &Opened<'_>) -> Option<Received> {
+        let header = opened.header;
+        let payload = header.payload(opened.plaintext).ok();
+        let taken = payload.and_then(|payload| self.take(now, opened, *header, header.sequence, payload, false));
         self.dropped += u64::from(taken.is_none());
         taken
     }
 
-    /// Takes an opened packet of the repair stream (RFC 4588): the original number leads the payload. Empty ones are probes.
-    pub fn handle_rtx(
-        &mut self,
-        now: Instant,
-        layer: Layer,
-        codec: Codec,
-        payload_type: u8,
-        header: &RtpHeader,
-        extensions: &Extensions<'_>,
-        publisher: &PublisherClock,
-        plaintext: &[u8],
-    ) -> Option<Received> {
-        let (sequence, payload) = header.payload(plaintext).ok().and_then(header::split_rtx).filter(|(_, p)| !p.is_empty())?;
-        let original = RtpHeader { payload_type, ..*header };
-        self.take(now, layer, codec, &original, sequence, extensions, publisher, payload, true)
+    /// Takes an opened packet of the repair stream (RFC 4588), which repairs `payload_type`: the original number leads the payload.
+    /// Empty ones are probes.
+    pub fn handle_rtx(&mut self, now: Instant, payload_type: u8, opened: &Opened<'_>) -> Option<Received> {
+        let payload = opened.header.payload(opened.plaintext).ok();
+        let (sequence, payload) = payload.and_then(header::split_rtx).filter(|(_, payload)| !payload.is_empty())?;
+        self.take(now, opened, RtpHeader { payload_type, ..*opened.header }, sequence, payload, true)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the packet's parts, parsed once by the caller, are borrowed from its datagram")]
     fn take(
         &mut self,
         now: Instant,
-        layer: Layer,
-        codec: Codec,
-        header: &RtpHeader,
+        opened: &Opened<'_>,
+        header: RtpHeader,
         sequence: u16,
-        extensions: &Extensions<'_>,
-        publisher: &PublisherClock,
         payload: &[u8],
         repaired: bool,
     ) -> Option<Received> {
+        let Opened { layer, codec, extensions, publisher, .. } = *opened;
         let nack = self.config.nack;
         let rate = self.config.clock_rate;
         let state = self.layers.get_mut(usize::from(layer.0))?.as_mut()?;

@@ -146,7 +146,7 @@ impl Source {
             if audio <= video {
                 let timestamp = (self.audio * 960) as u32;
                 self.audio += 1;
-                self.packet(world, node, 0, MediaKind::Audio, timestamp, true, &[]);
+                self.packet(world, node, MediaKind::Audio, timestamp, true, &[]);
             } else {
                 self.frame(world, node);
             }
@@ -164,21 +164,13 @@ impl Source {
             let start = if at == 0 { 0x90 } else { 0x80 };
             let [high, low] = (picture | 0x8000).to_be_bytes();
             let header = [start, 0x80, high, low, u8::from(!key)];
-            self.packet(world, node, 1, MediaKind::Video, timestamp, at + 1 == PACKETS_PER_FRAME, &header);
+            self.packet(world, node, MediaKind::Video, timestamp, at + 1 == PACKETS_PER_FRAME, &header);
         }
     }
 
-    fn packet(
-        &mut self,
-        world: &mut World,
-        node: usize,
-        track: usize,
-        kind: MediaKind,
-        timestamp: u32,
-        marker: bool,
-        header: &[u8],
-    ) {
-        let length = if kind == MediaKind::Audio { AUDIO_BYTES } else { VIDEO_BYTES };
+    fn packet(&mut self, world: &mut World, node: usize, kind: MediaKind, timestamp: u32, marker: bool, header: &[u8]) {
+        // the publisher's tracks in their order
+        let (track, length) = if kind == MediaKind::Audio { (0, AUDIO_BYTES) } else { (1, VIDEO_BYTES) };
         let mut payload = header.to_vec();
         payload.extend(self.index.to_be_bytes());
         payload.resize(length, 0xAB);

@@ -1,6 +1,6 @@
 //! A participant's name, metadata and attributes, changed by itself or by the server's API.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use sluicegate_proto::pb;
@@ -54,8 +54,9 @@ impl Room {
             return Err(Exceeds("exceeds metadata size limit"));
         }
         let mut merged = participant.attributes.clone();
-        // The order of the changes does not matter: each key comes once.
-        for (key, value) in attributes {
+        // collected first: the machines iterate over no hash map
+        let changes = BTreeMap::<&String, &String>::from_iter(attributes);
+        for (key, value) in changes {
             if value.is_empty() {
                 merged.remove(key);
             } else {
