@@ -100,6 +100,9 @@ impl DownTrack {
     /// A packet of the track arrived; `target` is the layer that this subscriber should have.
     pub fn forward(&mut self, now: Instant, target: Layer, packet: &Received) -> Forwarding {
         self.selector.set_target(target);
+        if packet.restarted {
+            self.selector.interrupt(packet.layer);
+        }
         match self.selector.select(packet.layer, packet.key_frame, packet.empty) {
             Selected::Forward => {}
             Selected::Switch => self.switch(packet),

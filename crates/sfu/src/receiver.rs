@@ -27,6 +27,8 @@ pub const LAYERS: usize = 3;
 /// Packets kept for repairs: half a second of a fast layer, several seconds of sound.
 const VIDEO_RING: usize = 512;
 const AUDIO_RING: usize = 256;
+/// A jump ahead of more packets than this is a new start, not a loss (RFC 3550 A.1: MAX_DROPOUT).
+const DROPOUT_MAX: u16 = 3000;
 /// A layer without packets for this long is dead (LiveKit: four cycles of 500 ms; a still screen: of 2 s).
 const ALIVE: Duration = Duration::from_secs(2);
 const ALIVE_SCREEN: Duration = Duration::from_secs(8);
@@ -66,6 +68,8 @@ pub struct Received {
     pub marker: bool,
     /// It begins a key frame.
     pub key_frame: bool,
+    /// The source jumped: nothing of it connects with what came before.
+    pub restarted: bool,
     /// Padding only.
     pub empty: bool,
     /// When it was made, on the server's time line.
@@ -111,6 +115,16 @@ struct LayerState {
     clock: StreamClock,
     last_packet: Option<Instant>,
     key_frames: KeyFrameThrottle,
+}
+
+impl LayerState {
+    /// What was counted and measured of the packets before a jump says nothing about those after it.
+    fn restart(&mut self, rate: u32) {
+        self.timestamp = TimestampUnwrapper::new();
+        self.nack = NackGenerator::default();
+        self.stats = ReceptionStats::default();
+        self.clock = StreamClock::new(rate);
+    }
 }
 
 impl Receiver {
@@ -173,6 +187,11 @@ impl Receiver {
         let rate = self.config.clock_rate;
         let state = self.layers.get_mut(usize::from(layer.0))?.as_mut()?;
         let ext_seq = state.sequence.peek(sequence);
+        // it is authentic, so it is the publisher itself that jumps
+        let restarted = !repaired && state.sequence.highest().is_some_and(|highest| ext_seq > highest + u64::from(DROPOUT_MAX));
+        if restarted {
+            state.restart(rate);
+        }
         if state.ring.contains(ext_seq) {
             return None;
         }
@@ -204,6 +223,7 @@ impl Receiver {
             timestamp: header.timestamp,
             marker: header.marker,
             key_frame,
+            restarted,
             empty: payload.is_empty(),
             media_time,
             payload_len: payload.len() as u16,
@@ -288,3 +308,6 @@ impl Receiver {
         self.layers.get(usize::from(layer.0))?.as_deref()
     }
 }
+
+#[cfg(test)]
+mod tests;

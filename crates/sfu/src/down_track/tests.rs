@@ -13,6 +13,7 @@ fn packet(start: Instant, layer: u8, ext_seq: u64, ms: u64, key_frame: bool) -> 
         timestamp: (u64::from(layer) * 1_000_000 + ms * 90) as u32,
         marker: true,
         key_frame,
+        restarted: false,
         empty: false,
         media_time: start + Duration::from_millis(ms),
         payload_len: 100,
@@ -104,4 +105,18 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_source_that_jumps_is_a_new_one() {
+    let start = Instant::now();
+    let mut track = DownTrack::new(config(MediaKind::Video));
+    let mut forward = |p: Received| track.forward(start, Layer(0), &p);
+    let first = sent(forward(packet(start, 0, 70_000, 0, true)));
+    let jumped = Received { restarted: true, timestamp: 5, ..packet(start, 0, 90_000, 100, false) };
+    assert_eq!(forward(jumped), Forwarding::Drop, "what it depends on was never sent");
+    let other = Received { restarted: true, ..packet(start, 1, 90_000, 100, false) };
+    assert_eq!(forward(other), Forwarding::Drop);
+    let key = sent(forward(Received { timestamp: 8, ..packet(start, 0, 90_001, 133, true) }));
+    assert_eq!((key.ext_seq, key.timestamp), (first.ext_seq + 1, first.timestamp + 133 * 90));
 }

@@ -36,6 +36,13 @@ impl Selector {
         self.current = None;
     }
 
+    /// A layer begins anew: one that is forwarded must do so with a key frame.
+    pub fn interrupt(&mut self, layer: Layer) {
+        if self.current == Some(layer) {
+            self.current = None;
+        }
+    }
+
     pub fn select(&mut self, layer: Layer, key_frame: bool, empty: bool) -> Selected {
         if self.current == Some(layer) {
             return Selected::Forward;
