@@ -117,6 +117,8 @@ pub enum TransportState {
     Disconnected,
     /// 5 s after `Disconnected`, or DTLS failed: will not come back.
     Failed,
+    /// The peer closed it (DTLS close_notify): its client is leaving, and has said or will say so.
+    Closed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -72,7 +72,7 @@ impl Link {
     pub fn judge(&mut self, now: Instant) -> Option<TransportState> {
         let silence = now.saturating_duration_since(self.last_heard);
         let next = match self.state? {
-            TransportState::Failed => return None,
+            TransportState::Failed | TransportState::Closed => return None,
             _ if silence >= FAILED_AFTER => TransportState::Failed,
             _ if silence >= DISCONNECTED_AFTER => TransportState::Disconnected,
             _ => TransportState::Connected,
@@ -88,7 +88,7 @@ impl Link {
         match self.state? {
             TransportState::Connected => Some(self.last_heard + DISCONNECTED_AFTER),
             TransportState::Disconnected => Some(self.last_heard + FAILED_AFTER),
-            TransportState::Failed => None,
+            TransportState::Failed | TransportState::Closed => None,
         }
     }
 }

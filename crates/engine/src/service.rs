@@ -78,6 +78,7 @@ impl Engine {
                     }
                 }
                 Output::Data { id, data, .. } => self.data_received(link, id, data),
+                Output::Closed => self.report_state(link, TransportState::Closed),
                 Output::Failed(_) => self.report_state(link, TransportState::Failed),
             }
         }

@@ -67,7 +67,7 @@ impl Peer {
                     let label = self.labels.iter().find(|(known, _)| *known == id).map(|(_, label)| label.clone());
                     self.messages.push((label.unwrap_or_default(), data));
                 }
-                Output::ChannelClosed { .. } | Output::Failed(_) => {}
+                Output::ChannelClosed { .. } | Output::Closed | Output::Failed(_) => {}
             }
         }
     }

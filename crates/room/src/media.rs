@@ -56,6 +56,8 @@ impl Room {
         participant.connection = None;
         if !participant.is_active {
             self.remove(now, index, Departure::silent(pb::DisconnectReason::SignalClose));
+        } else if participant.has_closed() {
+            self.remove(now, index, Departure::silent(pb::DisconnectReason::ClientInitiated));
         } else if participant.is_transport_down() && !self.timers.is_set(Reason::Disconnect(index)) {
             self.timers.set(Reason::Disconnect(index), now + DISCONNECT_GRACE);
         }
@@ -123,6 +125,7 @@ impl Room {
                 }
             }
             TransportState::Failed => self.handle_transport_failed(now, index),
+            TransportState::Closed => self.handle_transport_closed(now, index),
         }
     }
 
@@ -135,6 +138,16 @@ impl Room {
         let leave = Some(pb::leave_request::Action::Resume);
         self.end_signalling(index, Departure { reason: pb::DisconnectReason::ConnectionTimeout, leave });
         if !self.timers.is_set(Reason::Disconnect(index)) {
+            self.timers.set(Reason::Disconnect(index), now + DISCONNECT_GRACE);
+        }
+    }
+
+    /// The client is going. Its leave request may come behind its datagrams, so signalling stays open for it, for a moment.
+    fn handle_transport_closed(&mut self, now: Instant, index: u32) {
+        let Some(participant) = self.participants.get(&index) else { return };
+        if participant.connection.is_none() {
+            self.remove(now, index, Departure::silent(pb::DisconnectReason::ClientInitiated));
+        } else if !self.timers.is_set(Reason::Disconnect(index)) {
             self.timers.set(Reason::Disconnect(index), now + DISCONNECT_GRACE);
         }
     }

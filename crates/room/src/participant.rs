@@ -133,7 +133,12 @@ impl Participant {
     pub fn is_transport_down(&self) -> bool {
         [self.publisher_transport, self.subscriber_transport]
             .iter()
-            .any(|state| matches!(state, Some(TransportState::Disconnected | TransportState::Failed)))
+            .any(|state| matches!(state, Some(TransportState::Disconnected | TransportState::Failed | TransportState::Closed)))
+    }
+
+    /// Its client closed a transport by itself.
+    pub fn has_closed(&self) -> bool {
+        self.publisher_transport == Some(TransportState::Closed) || self.subscriber_transport == Some(TransportState::Closed)
     }
 
     /// Whether another subscription fits.

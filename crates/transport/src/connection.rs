@@ -74,6 +74,8 @@ pub enum Output {
     ChannelClosed {
         id: ChannelId,
     },
+    /// The peer closed it (close_notify).
+    Closed,
     /// It will not work any more.
     Failed(TransportError),
 }
@@ -347,7 +349,11 @@ impl Connection {
                     self.outputs.push_back(Output::ChannelClosed { id });
                 }
             }
-            Event::Closed => self.fail("closed by the peer".to_owned()),
+            Event::Closed if !self.failed => {
+                self.failed = true;
+                self.timeout = None;
+                self.outputs.push_back(Output::Closed);
+            }
             _ => {}
         }
     }

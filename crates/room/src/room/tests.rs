@@ -373,9 +373,9 @@ impl Life {
         let sdp: Box<str> = "v=0".into();
         Some(match kind {
             0..=3 => {
-                let states =
-                    [TransportState::Connected, TransportState::Connected, TransportState::Disconnected, TransportState::Failed];
-                let state = states[usize::from(choice / 2 % if kind == 0 { 4 } else { 2 })];
+                use TransportState::{Closed, Connected, Disconnected, Failed};
+                let states = [Connected, Connected, Disconnected, Failed, Closed];
+                let state = states[usize::from(choice / 2 % if kind == 0 { 5 } else { 2 })];
                 Event::TransportState { session, target, state }
             }
             4..=6 => {

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use sluicegate_contract::command::PcTarget::{Publisher, Subscriber};
-use sluicegate_contract::event::TransportState::{Connected, Disconnected, Failed};
+use sluicegate_contract::event::TransportState::{Closed, Connected, Disconnected, Failed};
 use sluicegate_contract::event::{Event, SessionEnd};
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_request::Message;
@@ -67,6 +67,19 @@ fn a_failed_transport() {
     scene.note("a client of protocol 12 cannot be told to resume");
     scene.join("old", |join| join.client.protocol = 12).connected("old");
     scene.transport("old", Subscriber, Failed).wait(5.0);
+    assert_snapshot!(scene.finish());
+}
+
+#[test]
+fn a_client_closes_its_transports() {
+    let mut scene = two();
+    scene.note("and its leave request comes behind");
+    scene.transport("ann", Publisher, Closed).transport("ann", Subscriber, Closed).wait(1.0);
+    scene.signal("ann", Message::Leave(pb::LeaveRequest::default()));
+    scene.note("or there is none, and its signalling ends");
+    scene.transport("ben", Subscriber, Closed).wait(1.0).signal_closed("ben");
+    scene.note("or not even that");
+    scene.join("cat", |_| {}).connected("cat").transport("cat", Subscriber, Closed).wait(6.0);
     assert_snapshot!(scene.finish());
 }
 
