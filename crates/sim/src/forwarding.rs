@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sluicegate_load::{Output, PublishSpec};
+use sluicegate_proto::pb::{self, signal_request};
 use sluicegate_rtp::codec::Codec;
 
 use crate::net::Network;
@@ -44,6 +45,19 @@ impl Forwarding {
             forwarding.forward(packets, Duration::from_millis(1));
         }
         Some(forwarding)
+    }
+
+    /// Every subscriber switches the track off.
+    pub fn disable_all(&mut self) {
+        self.world.now = self.world.now.max(self.now);
+        for node in &mut self.world.nodes[1..] {
+            let tracks = node.client.participants.values().flat_map(|participant| &participant.tracks);
+            let track_sids = tracks.map(|track| track.sid.clone()).collect();
+            let settings = pb::UpdateTrackSettings { track_sids, disabled: true, ..Default::default() };
+            node.client.request(signal_request::Message::TrackSetting(settings));
+        }
+        self.world.run_for(Duration::from_secs(1));
+        self.now = self.world.now;
     }
 
     /// Packets of the publisher, sealed and ready to be received.
