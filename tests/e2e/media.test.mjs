@@ -52,6 +52,17 @@ for (const [signalling, singlePeerConnection] of [['v0, two connections', false]
       assert.deepEqual([(await ann.call('view')).connections, (await ben.call('view')).connections], [connections, connections]);
     });
 
+    test('microphone, then a camera in three layers: none is mistaken for another', async () => {
+      const [ann, ben] = await pair(options);
+      await ann.call('publishTone', 900);
+      await ben.pitch('ann', 900);
+      await ann.call('publishPicture', '#00ff00', { simulcast: true, videoCodec: 'vp8' }, 1280, 720, 15);
+      await ben.frames('ann', 'camera', 45, 30_000);
+      await ben.color('ann', 'camera', [0, 255, 0]);
+      const layers = await ann.until('remoteInbound', ['camera'], (seen) => seen.length === 3, 'a report of each layer', 20_000);
+      assert.deepEqual(layers.map(({ lost }) => lost), [0, 0, 0]);
+    });
+
     test('camera in three layers, and microphone', async () => {
       const [ann, ben] = await pair(options);
       const sids = await ann.call('publishDevices', { simulcast: true, videoCodec: 'vp8' });

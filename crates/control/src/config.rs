@@ -12,8 +12,8 @@ pub struct ControlConfig {
     /// A join makes the room that it names (LiveKit: `room.auto_create`).
     pub auto_create: bool,
     pub limits: HttpLimits,
-    /// `/metrics` is on the main port too.
-    pub metrics_on_main_port: bool,
+    /// `/metrics` is on the main port too, and the console mints tokens.
+    pub in_development: bool,
     /// Asked for on the metrics port.
     pub metrics_login: Option<Login>,
 }
@@ -25,7 +25,7 @@ impl Default for ControlConfig {
             room: RoomConfig::default(),
             auto_create: true,
             limits: HttpLimits::default(),
-            metrics_on_main_port: false,
+            in_development: false,
             metrics_login: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use sluicegate_contract::meter::Meters;
 use sluicegate_contract::{Command, Event};
@@ -37,6 +38,7 @@ struct Inner {
     rooms: Rooms,
     meters: watch::Receiver<Meters>,
     is_behind: Arc<AtomicBool>,
+    started: Instant,
     /// True: listeners close, connections end.
     stopped: watch::Sender<bool>,
 }
@@ -48,7 +50,8 @@ impl Control {
         let metrics = Arc::new(Metrics::default());
         let rooms = Rooms::new(&config, commands, Arc::clone(&metrics));
         let stopped = watch::Sender::new(false);
-        let control = Self(Arc::new(Inner { config, metrics, rooms: rooms.clone(), meters, is_behind, stopped }));
+        let control =
+            Self(Arc::new(Inner { config, metrics, rooms: rooms.clone(), meters, is_behind, started: Instant::now(), stopped }));
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
                 rooms.route(event).await;
@@ -89,6 +92,10 @@ impl Control {
     /// The media plane runs and was heard in full.
     pub(crate) fn is_healthy(&self) -> bool {
         self.0.rooms.has_media() && !self.0.is_behind.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.0.started
     }
 
     pub(crate) fn meters(&self) -> Meters {

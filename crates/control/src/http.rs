@@ -19,7 +19,7 @@ use futures_util::FutureExt as _;
 use crate::control::Control;
 use crate::metrics::Fact;
 use crate::metrics::page;
-use crate::{auth, twirp, ws};
+use crate::{auth, console, twirp, ws};
 
 pub(crate) use server::serve;
 
@@ -35,10 +35,11 @@ pub(crate) fn main_router(control: &Control) -> Router {
         .route("/rtc/validate", any(ws::validate_v0))
         .route("/rtc/v1/validate", any(ws::validate_v1))
         .route("/twirp/{*path}", any(twirp::handle));
-    if control.config().metrics_on_main_port {
+    if control.config().in_development {
         router = router.route("/metrics", any(page::open));
     }
     router
+        .merge(console::router(control.config().in_development))
         .fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
         .layer(middleware::from_fn_with_state(control.clone(), auth::authenticate))
         .layer(middleware::from_fn_with_state(control.clone(), limit_body))

@@ -14,6 +14,7 @@ pub mod metrics;
 
 mod address;
 mod auth;
+mod console;
 mod entropy;
 mod http;
 mod join;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 pub(crate) mod page;
-mod process;
+pub(crate) mod process;
 
 /// Objects of this plane that come and go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sluicegate_rtp::extension::{ExtensionMap, Extensions};
+use sluicegate_rtp::extension::Extensions;
 use sluicegate_rtp::header::{self, Kind, RtpHeader};
 use sluicegate_sfu::down_track::Forwarding;
 use sluicegate_sfu::receiver::{Layer, Opened, Received};
@@ -152,11 +152,12 @@ impl Engine {
     fn discover(&mut self, link: u32, header: &RtpHeader, plaintext: &[u8]) -> Option<Route> {
         let state = self.links.get(link as usize)?;
         let session = self.sessions.get(state.session as usize)?;
-        // one BUNDLE group: every m-line has the same numbers for the extensions
-        let map: &ExtensionMap = session.publications.iter().map(|p| &self.publications[*p as usize].extensions).next()?;
-        let extensions = Extensions::parse(map, plaintext, header);
-        let mid = extensions.mid?;
-        let index = session.publications.iter().copied().find(|p| self.publications[*p as usize].mid.as_bytes() == mid)?;
+        // one BUNDLE group: the m-lines agree on the numbers of extensions, but each has only its own (audio has no rid)
+        let (index, extensions) = session.publications.iter().find_map(|index| {
+            let publication = self.publications.get(*index as usize)?;
+            let extensions = Extensions::parse(&publication.extensions, plaintext, header);
+            (extensions.mid? == publication.mid.as_bytes()).then_some((*index, extensions))
+        })?;
         let publication = &mut self.publications[index as usize];
         let (rid, rtx) = match (extensions.repaired_rid, extensions.rid) {
             (Some(rid), _) => (Some(rid), true),
@@ -164,7 +165,9 @@ impl Engine {
         };
         let layer = match rid {
             Some(rid) => publication.rids.iter().position(|known| known.as_bytes() == rid)?,
-            None => 0,
+            // a layer that does not say which one it is would be mixed with another
+            None if publication.rids.is_empty() => 0,
+            None => return None,
         };
         // without rids a repair stream is known by its payload type alone
         let rtx = rtx || publication.codec_of(header.payload_type).is_none();

@@ -140,8 +140,10 @@ fn announce(config: &Config, address: Option<SocketAddr>, udp_ports: &[u16]) -> 
         let (room, identity) = ("my-first-room", "user1");
         let (key, secret) = config.keys.first_key_value().ok_or("no keys")?;
         let token = join_token(config, room, identity, false)?;
+        let page = url.replacen("ws://", "http://", 1);
         println!("sluicegate {} in development mode: for trying out, not for the Internet", env!("CARGO_PKG_VERSION"));
         println!("  URL         {url}\n  API key     {key}\n  API secret  {secret}");
+        println!("  console     {page}/console/\n  demo room   {page}/console/?room=demo&join=1");
         println!("  join token  for room {room} as {identity}:\n{token}");
     }
     let udp_ports: Vec<String> = udp_ports.iter().map(ToString::to_string).collect();

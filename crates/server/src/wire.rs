@@ -24,7 +24,7 @@ pub fn control_config(config: &Config) -> Result<ControlConfig, ConfigError> {
             signal_bytes_max: bytes(limit.signal_message_size_limit),
             body_bytes_max: bytes(limit.max_api_request_body_size),
         },
-        metrics_on_main_port: config.development,
+        in_development: config.development,
         metrics_login: (!config.prometheus.username.is_empty())
             .then(|| Login { username: config.prometheus.username.clone(), password: config.prometheus.password.clone() }),
     })

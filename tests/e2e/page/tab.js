@@ -137,6 +137,13 @@
       return streams;
     },
 
+    // what the server reports of each stream that it receives
+    async remoteInbound(name) {
+      const reports = [];
+      (await published.get(name).track.sender.getStats()).forEach((s) => s.type === 'remote-inbound-rtp' && reports.push({ ssrc: s.ssrc, lost: s.packetsLost }));
+      return reports;
+    },
+
     setSubscribed: (identity, source, on) => publicationOf(identity, source).setSubscribed(on),
     setEnabled: (identity, source, on) => publicationOf(identity, source).setEnabled(on),
     remoteTrack(identity, source) {

@@ -204,7 +204,7 @@ async fn broken_requests_get_an_answer_or_an_end() {
 #[tokio::test]
 async fn the_metrics_port() {
     let server = start(|config| {
-        config.metrics_on_main_port = false;
+        config.in_development = false;
         config.metrics_login = Some(Login { username: "u".to_owned(), password: "p".to_owned() });
     })
     .await;

@@ -39,11 +39,7 @@ pub struct Server {
 }
 
 pub async fn start(change: impl FnOnce(&mut ControlConfig)) -> Server {
-    let mut config = ControlConfig {
-        keys: KeyStore::new(BTreeMap::from([("devkey".to_owned(), "secret".to_owned())])),
-        metrics_on_main_port: true,
-        ..ControlConfig::default()
-    };
+    let mut config = ControlConfig { keys: keys(), in_development: true, ..ControlConfig::default() };
     config.room.server_info.version = "1.13.5".to_owned();
     change(&mut config);
     let (commands, mut from_rooms) = mpsc::channel(1024);
@@ -270,4 +266,8 @@ fn parse(answer: &[u8]) -> Answer {
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let headers = lines.map(|line| line.split_once(": ").unwrap()).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
     Answer { status, headers: headers.collect(), body: answer[end + 4..].to_vec() }
+}
+
+pub fn keys() -> KeyStore {
+    KeyStore::new(BTreeMap::from([("devkey".to_owned(), "secret".to_owned())]))
 }

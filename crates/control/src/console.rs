@@ -1,0 +1,204 @@
+//! The web console: the files of `console/dist`, and in development the two questions that its page asks.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+use sluicegate_proto::grant::VideoGrant;
+use sluicegate_proto::pb;
+use sluicegate_proto::token::{self, Claims};
+use sluicegate_room::input::ApiCall;
+use sluicegate_room::output::ApiReply;
+
+use crate::auth::unix_secs;
+use crate::control::Control;
+use crate::http::text;
+use crate::metrics::process::Process;
+use crate::query::Query;
+
+/// A token of the console is good for a working day.
+const TOKEN_TTL_SECS: u64 = 12 * 3600;
+/// Rooms whose participants are listed; the page is for looking at a development server.
+const ROOMS_MAX: usize = 100;
+/// What the page may load and reach: itself, and LiveKit's signalling of any server that it was given a token for.
+const CONTENT_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; \
+    media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+struct File {
+    path: &'static str,
+    kind: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! file {
+    ($path:literal, $kind:literal) => {
+        File { path: $path, kind: $kind, bytes: include_bytes!(concat!("../../../console/dist/", $path)) }
+    };
+}
+
+static FILES: [File; 7] = [
+    file!("index.html", "text/html; charset=utf-8"),
+    file!("favicon.svg", "image/svg+xml"),
+    file!("licences.txt", "text/plain; charset=utf-8"),
+    file!("assets/console.js", "text/javascript; charset=utf-8"),
+    file!("assets/console.css", "text/css; charset=utf-8"),
+    file!("assets/room.js", "text/javascript; charset=utf-8"),
+    file!("assets/livekit.js", "text/javascript; charset=utf-8"),
+];
+
+/// The page for everybody; what it asks is answered only where tokens may be had for the asking.
+pub(crate) fn router(in_development: bool) -> Router<Control> {
+    let mut router =
+        Router::new().route("/console", get(redirect)).route("/console/", get(file)).route("/console/{*path}", get(file));
+    if in_development {
+        router = router.route("/console/api/session", get(session)).route("/console/api/overview", get(overview));
+    } else {
+        let refused = || async { text(StatusCode::NOT_FOUND, "this server is not in development mode") };
+        router = router.route("/console/api/{*path}", get(refused));
+    }
+    router
+}
+
+/// Addresses in the page are relative to `/console/`.
+async fn redirect(uri: Uri) -> Response {
+    let location = match uri.query() {
+        Some(query) => format!("/console/?{query}"),
+        None => "/console/".to_owned(),
+    };
+    (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, location)]).into_response()
+}
+
+async fn file(request: Request) -> Response {
+    let asked = request.uri().path().trim_start_matches("/console/");
+    let asked = if asked.is_empty() { "index.html" } else { asked };
+    let Some(file) = FILES.iter().find(|file| file.path == asked) else {
+        return text(StatusCode::NOT_FOUND, "404 page not found");
+    };
+    let tag = tag(file.bytes);
+    // names carry no hash: the browser asks each time, and is mostly told that nothing changed
+    let headers = [
+        (header::CONTENT_TYPE, file.kind.to_owned()),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+        (header::ETAG, tag.clone()),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY.to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+    ];
+    if is_known(request.headers(), &tag) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, file.bytes).into_response()
+}
+
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    known.is_some_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag))
+}
+
+fn tag(bytes: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
+}
+
+/// A token for whoever asks: only in development, where the secret is known to everybody anyway.
+async fn session(State(control): State<Control>, uri: Uri) -> Response {
+    let query = Query::of(&uri);
+    let (room, identity) = (query.get("room"), query.get("identity"));
+    let limits = &control.config().limits;
+    if room.is_empty() || identity.is_empty() || !limits.allows_room_name(room) || !limits.allows_identity(identity) {
+        return text(StatusCode::BAD_REQUEST, "room and identity are wanted, and have a limited length");
+    }
+    let Some((api_key, secret)) = control.config().keys.first() else {
+        return text(StatusCode::NOT_FOUND, "this server has no keys");
+    };
+    let now_secs = unix_secs();
+    let claims = Claims {
+        iss: api_key.to_owned(),
+        sub: identity.to_owned(),
+        name: query.get("name").to_owned(),
+        nbf: now_secs,
+        exp: now_secs + TOKEN_TTL_SECS,
+        video: Some(VideoGrant { room_join: true, room: room.to_owned(), ..VideoGrant::default() }),
+        ..Claims::default()
+    };
+    match token::sign(secret, &claims) {
+        Ok(token) => answer(&json!({ "token": token, "room": room, "identity": identity })),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// Rooms, participants and tracks in LiveKit's words, and what the media plane counts.
+async fn overview(State(control): State<Control>) -> Response {
+    let mut rooms = Vec::new();
+    for room in control.rooms().list(&[]).into_iter().take(ROOMS_MAX) {
+        let participants = match control.rooms().ask(&room.name, ApiCall::ListParticipants).await {
+            Ok(ApiReply::Participants(participants)) => participants,
+            // it ended meanwhile
+            _ => continue,
+        };
+        let response = pb::ListParticipantsResponse { participants };
+        let (Some(mut shown), Some(listed)) = (value(&room, "livekit.Room"), value(&response, "livekit.ListParticipantsResponse"))
+        else {
+            continue;
+        };
+        shown["participants"] = listed["participants"].clone();
+        rooms.push(shown);
+    }
+    let server_info = &control.config().room.server_info;
+    let started: Instant = control.started();
+    answer(&json!({
+        "server": {
+            "version": env!("CARGO_PKG_VERSION"),
+            "node_id": server_info.node_id,
+            "uptime_secs": started.elapsed().as_secs(),
+        },
+        "figures": figures(&control),
+        "rooms": rooms,
+    }))
+}
+
+fn figures(control: &Control) -> Value {
+    let meters = control.meters();
+    let dropped = meters.dropped_strangers + meters.dropped_malformed + meters.dropped_unauthentic + meters.dropped_unmapped;
+    json!({
+        "sessions": meters.live_sessions,
+        "packets_up": meters.packets_up, "packets_down": meters.packets_down,
+        "bytes_up": meters.bytes_up, "bytes_down": meters.bytes_down,
+        "nacks_up": meters.nacks_up, "nacks_down": meters.nacks_down,
+        "plis_up": meters.plis_up, "plis_down": meters.plis_down,
+        "resends_down": meters.resends_down,
+        "dropped": dropped,
+        "resident_memory_bytes": Process::read().map(|process| process.resident_memory_bytes),
+    })
+}
+
+fn value<M: serde::Serialize>(message: &M, name: &str) -> Option<Value> {
+    serde_json::from_slice(&sluicegate_proto::json::twirp(message, name).ok()?).ok()
+}
+
+fn answer(value: &Value) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (headers, value.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_whole() {
+        let index = FILES.iter().find(|file| file.path == "index.html").unwrap();
+        let html = std::str::from_utf8(index.bytes).unwrap();
+        for asset in ["assets/console.js", "assets/console.css", "favicon.svg"] {
+            assert!(html.contains(asset), "{asset}");
+        }
+        assert!(FILES.iter().all(|file| !file.bytes.is_empty()));
+        assert_ne!(tag(FILES[3].bytes), tag(FILES[4].bytes));
+    }
+}

@@ -1,0 +1,54 @@
+//! The console's page and what it asks.
+
+use sluicegate_proto::token::verify;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn its_files_are_served_and_known_again() {
+    let server = start(|_| {}).await;
+    let moved = server.get("/console?room=a%20b").await;
+    assert_eq!((moved.status, moved.headers["location"].as_str()), (308, "/console/?room=a%20b"));
+    let page = server.get("/console/").await;
+    assert_eq!((page.status, page.headers["content-type"].as_str()), (200, "text/html; charset=utf-8"));
+    assert!(page.headers["content-security-policy"].contains("default-src 'self'"));
+    let tag = page.headers["etag"].clone();
+    let again = server.request("GET", "/console/", &[("if-none-match", &tag)], &[]).await;
+    assert_eq!((again.status, again.text()), (304, ""));
+    for path in ["/console/nothing", "/console/assets/", "/console/../console/index.html", "/console/api/nothing"] {
+        assert_eq!(server.get(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn in_development_it_gets_tokens_and_figures() {
+    let server = start(|_| {}).await;
+    let answer = server.get("/console/api/session?room=r%C3%BC&identity=ann&name=Ann").await;
+    let answer: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+    assert_eq!((answer["room"].as_str(), answer["identity"].as_str()), (Some("rü"), Some("ann")));
+    let claims = verify(&keys(), answer["token"].as_str().unwrap(), now_secs()).unwrap();
+    let video = claims.video.clone().unwrap();
+    assert_eq!((claims.identity(), claims.name.as_str(), video.room.as_str(), video.room_admin), ("ann", "Ann", "rü", false));
+    let long = "x".repeat(257);
+    for query in ["room=r", "identity=a", &format!("room={long}&identity=a"), &format!("room=r&identity={long}")] {
+        assert_eq!(server.get(&format!("/console/api/session?{query}")).await.status, 400, "{query}");
+    }
+
+    let mut client = server.connect(&format!("/rtc?access_token={}", token("ann"))).await.unwrap();
+    client.next().await;
+    let overview = server.get("/console/api/overview").await;
+    let overview: serde_json::Value = serde_json::from_str(overview.text()).unwrap();
+    let participant = &overview["rooms"][0]["participants"][0];
+    assert_eq!((participant["identity"].as_str(), participant["state"].as_str()), (Some("ann"), Some("JOINED")));
+    assert_eq!(overview["figures"]["packets_up"].as_u64(), Some(0));
+}
+
+#[tokio::test]
+async fn elsewhere_it_gets_neither() {
+    let server = start(|config| config.in_development = false).await;
+    assert_eq!(server.get("/console/").await.status, 200);
+    for path in ["/console/api/session?room=r&identity=a", "/console/api/overview"] {
+        let answer = server.get(path).await;
+        assert_eq!((answer.status, answer.text()), (404, "this server is not in development mode"));
+    }
+}
