@@ -56,6 +56,11 @@ pub enum Command {
         track: TrackKey,
         disabled: bool,
     },
+    /// The room has dealt with one `Event::Data` of so many bytes: the session may send as much again.
+    DataTaken {
+        session: SessionKey,
+        bytes: u32,
+    },
     /// One message, shared by all its destinations.
     SendData {
         sessions: SmallVec<[SessionKey; 4]>,

@@ -133,4 +133,6 @@ pub enum SessionEnd {
     Panicked,
     /// It sent more than its share (data lane).
     Overrun,
+    /// It does not read what it is sent reliably.
+    TooSlow,
 }

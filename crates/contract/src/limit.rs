@@ -8,8 +8,14 @@ pub const EVENTS_MAX: usize = 16 * COMMANDS_MAX;
 pub const INBOX_MAX: usize = 1024;
 /// Signal responses waiting for one client; a client that is so far behind is disconnected.
 pub const SIGNALS_MAX: usize = 256;
-/// Bytes of data messages one session may have under way in the worker.
+/// Bytes of data messages one session may have under way in the worker, in each direction.
 pub const DATA_BYTES_PER_SESSION_MAX: usize = 4 << 20;
+/// Of these, while its reliable channel is not open yet (LiveKit: 100 kB).
+pub const DATA_BYTES_JOINING_MAX: usize = 100_000;
+/// Lossy messages that would wait behind more than this are of no use any more.
+pub const DATA_BYTES_LOSSY_MAX: usize = 64 << 10;
+/// Bytes of data messages a worker sends in one tick, so that media is never kept waiting: about 2 ms of SCTP.
+pub const DATA_BYTES_PER_TICK: usize = 256 << 10;
 /// Tracks one participant may publish (LiveKit has no bound; each costs rings of packets).
 pub const TRACKS_PER_SESSION_MAX: usize = 64;
 /// AddTrack requests whose media has not come (LiveKit: 20).

@@ -34,6 +34,10 @@ pub struct Meters {
     pub dropped_unmapped: u64,
     /// Datagrams the socket did not take.
     pub dropped_unsent: u64,
+    pub data_messages_up: u64,
+    pub data_messages_down: u64,
+    /// Data messages that were too large, too many, or too late.
+    pub dropped_data: u64,
     /// Packets of publishers that were duplicates or too late.
     pub dropped_duplicates: u64,
 }

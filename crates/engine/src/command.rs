@@ -32,6 +32,7 @@ impl Engine {
             Command::ConfigureSubscription { session, track, disabled } => {
                 self.configure_subscription(now, session, track, disabled);
             }
+            Command::DataTaken { session, bytes } => self.data_taken(session, bytes),
             Command::SendData { sessions, channel, payload } => {
                 for session in sessions {
                     self.send_data(now, session, channel, &payload);
@@ -93,7 +94,7 @@ impl Engine {
         index
     }
 
-    fn remove_session(&mut self, now: Instant, key: SessionKey) {
+    pub(crate) fn remove_session(&mut self, now: Instant, key: SessionKey) {
         let Some(index) = self.by_session.remove(&key) else { return };
         let Some(session) = self.sessions.get_mut(index as usize) else { return };
         let (publications, subscriptions) = (std::mem::take(&mut session.publications), std::mem::take(&mut session.subscriptions));

@@ -1,60 +1,176 @@
-//! Messages of the data channels: down to clients, and up to the room.
+//! Messages of the data channels: down to clients, bounded per session and per tick, and up to the room, bounded by what the room
+//! has taken.
+//!
+//! SCTP is dear (13 µs a message): each flush sends what is due of media first, then so much of this, one message a session in turn.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
 use sluicegate_contract::command::DataChannel;
-use sluicegate_contract::limit::DATA_MESSAGE_MAX;
+use sluicegate_contract::event::SessionEnd;
+use sluicegate_contract::limit::{
+    DATA_BYTES_JOINING_MAX, DATA_BYTES_LOSSY_MAX, DATA_BYTES_PER_SESSION_MAX, DATA_BYTES_PER_TICK, DATA_MESSAGE_MAX,
+};
 use sluicegate_contract::{Event, SessionKey};
-use sluicegate_transport::connection::ChannelId;
+use sluicegate_transport::connection::{ChannelId, Sent};
 
 use crate::engine::Engine;
 
+/// What a message costs beside its bytes, in bytes.
+const MESSAGE_COST: usize = 512;
+
+/// One session's messages under way, both directions.
+#[derive(Debug, Default)]
+pub(crate) struct SessionData {
+    /// To the client, the oldest first.
+    waiting: VecDeque<(DataChannel, Bytes)>,
+    waiting_bytes: usize,
+    /// In the engine's queue of sessions that have something to send.
+    is_ready: bool,
+    /// From the client, not yet taken by the room.
+    up_bytes: usize,
+}
+
+impl SessionData {
+    fn push(&mut self, channel: DataChannel, payload: Bytes) {
+        self.waiting_bytes += payload.len();
+        self.waiting.push_back((channel, payload));
+    }
+
+    fn pop(&mut self) {
+        if let Some((_, payload)) = self.waiting.pop_front() {
+            self.waiting_bytes -= payload.len();
+        }
+    }
+}
+
+/// What became of a session's oldest message.
+enum Step {
+    /// It went, or can never go.
+    Done(usize),
+    /// The peer must take something first, or the channel must open.
+    Wait,
+    Empty,
+}
+
 impl Engine {
-    /// Sends one message to one participant: on the subscriber PeerConnection's channel, else on the publisher's. A reliable one
-    /// waits, bounded, for the channel to open; a lossy one does not.
-    pub(crate) fn send_data(&mut self, now: Instant, session: SessionKey, channel: DataChannel, payload: &Bytes) {
-        let Some(index) = self.session_index(session) else { return };
-        let state = &mut self.sessions[index as usize];
-        let links = [Some(state.down()), Some(state.publisher)];
-        let open = links.into_iter().flatten().find_map(|link| {
+    /// One message for one participant: on the subscriber PeerConnection's channel, else on the publisher's. A reliable one waits,
+    /// bounded, for the channel to open and for a slow peer; a lossy one waits little.
+    pub(crate) fn send_data(&mut self, now: Instant, key: SessionKey, channel: DataChannel, payload: &Bytes) {
+        let Some(index) = self.session_index(key) else { return };
+        let open = self.open_channel(index, channel).is_some();
+        let data = &mut self.sessions[index as usize].data;
+        let after = data.waiting_bytes + payload.len();
+        let limit = match (channel, open) {
+            (DataChannel::Lossy, false) => 0,
+            (DataChannel::Lossy, true) => DATA_BYTES_LOSSY_MAX,
+            (DataChannel::Reliable, false) => DATA_BYTES_JOINING_MAX,
+            (DataChannel::Reliable, true) => DATA_BYTES_PER_SESSION_MAX,
+        };
+        if after > limit {
+            self.meters.dropped_data += 1;
+            // a reliable channel must have no holes: the client that does not read begins anew
+            if channel == DataChannel::Reliable && open {
+                self.end_session(now, key, SessionEnd::TooSlow);
+            }
+            return;
+        }
+        data.push(channel, payload.clone());
+        self.data_is_ready(now, index);
+    }
+
+    /// The room has dealt with so many bytes of this session's messages.
+    pub(crate) fn data_taken(&mut self, key: SessionKey, bytes: u32) {
+        if let Some(index) = self.session_index(key) {
+            let data = &mut self.sessions[index as usize].data;
+            data.up_bytes = data.up_bytes.saturating_sub(bytes as usize + MESSAGE_COST);
+        }
+    }
+
+    /// A session that may have something to send gets its turn.
+    pub(crate) fn data_is_ready(&mut self, now: Instant, index: u32) {
+        let Some(session) = self.sessions.get_mut(index as usize) else { return };
+        if !session.data.is_ready && !session.data.waiting.is_empty() {
+            session.data.is_ready = true;
+            self.data_ready.push_back(index);
+            self.data_since.get_or_insert(now);
+        }
+    }
+
+    /// Sends of the waiting messages what this tick may cost.
+    pub(crate) fn pump_data(&mut self, now: Instant) {
+        let mut budget = DATA_BYTES_PER_TICK;
+        while budget > 0
+            && let Some(index) = self.data_ready.pop_front()
+        {
+            match self.send_oldest(now, index) {
+                Step::Done(bytes) => {
+                    budget = budget.saturating_sub(bytes + MESSAGE_COST);
+                    self.data_ready.push_back(index);
+                    self.touch(index);
+                }
+                Step::Wait | Step::Empty => {
+                    if let Some(session) = self.sessions.get_mut(index as usize) {
+                        session.data.is_ready = false;
+                    }
+                }
+            }
+        }
+        self.data_since = (!self.data_ready.is_empty()).then_some(now);
+    }
+
+    fn send_oldest(&mut self, now: Instant, index: u32) -> Step {
+        let oldest = self.sessions.get(index as usize).and_then(|session| session.data.waiting.front().cloned());
+        let Some((channel, payload)) = oldest else { return Step::Empty };
+        let Some((link, id)) = self.open_channel(index, channel) else { return Step::Wait };
+        let Some(state) = self.links.get_mut(link as usize) else { return Step::Wait };
+        match state.transport.connection.send_data(now, id, true, &payload) {
+            Sent::Queued => self.meters.data_messages_down += 1,
+            Sent::Full if channel == DataChannel::Reliable => return Step::Wait,
+            Sent::Full | Sent::Refused => self.meters.dropped_data += 1,
+        }
+        self.sessions[index as usize].data.pop();
+        Step::Done(payload.len())
+    }
+
+    fn open_channel(&self, index: u32, channel: DataChannel) -> Option<(u32, ChannelId)> {
+        let session = self.sessions.get(index as usize)?;
+        [session.down(), session.publisher].into_iter().find_map(|link| {
             let id = self.links.get(link as usize)?.channels.get(channel)?;
             Some((link, id))
-        });
-        match open {
-            Some((link, id)) => {
-                // a full buffer or a message over the peer's limit is the peer's loss; reliable overruns are the next issue's
-                let _ = self.links[link as usize].transport.connection.send_data(now, id, true, payload);
-            }
-            None if channel == DataChannel::Reliable => {
-                state.waiting_data.push(payload.clone());
-            }
-            None => {}
-        }
-        self.touch(index);
+        })
     }
 
     pub(crate) fn channel_opened(&mut self, now: Instant, link: u32, id: ChannelId, label: &str) {
         let Some(state) = self.links.get_mut(link as usize) else { return };
         state.channels.opened(id, label);
         let session = state.session;
-        let Some(session) = self.sessions.get_mut(session as usize) else { return };
-        if session.down() != link || self.links[link as usize].channels.get(DataChannel::Reliable).is_none() {
-            return;
-        }
-        let key = session.key;
-        for message in session.waiting_data.take() {
-            self.send_data(now, key, DataChannel::Reliable, &message);
-        }
+        self.data_is_ready(now, session);
     }
 
-    pub(crate) fn data_received(&mut self, link: u32, id: ChannelId, payload: Vec<u8>) {
+    pub(crate) fn data_received(&mut self, now: Instant, link: u32, id: ChannelId, payload: Vec<u8>) {
         let Some(state) = self.links.get(link as usize) else { return };
-        let (Some(channel), Some(session)) = (state.channels.kind_of(id), self.sessions.get(state.session as usize)) else {
+        let (Some(channel), Some(session)) = (state.channels.kind_of(id), self.sessions.get_mut(state.session as usize)) else {
             return;
         };
-        if payload.len() <= DATA_MESSAGE_MAX {
-            self.events.push_back(Event::Data { session: session.key, channel, payload: Bytes::from(payload) });
+        let key = session.key;
+        let after = session.data.up_bytes + payload.len() + MESSAGE_COST;
+        if payload.len() > DATA_MESSAGE_MAX || after > DATA_BYTES_PER_SESSION_MAX {
+            self.meters.dropped_data += 1;
+            if channel == DataChannel::Reliable {
+                self.end_session(now, key, SessionEnd::Overrun);
+            }
+            return;
         }
+        session.data.up_bytes = after;
+        self.meters.data_messages_up += 1;
+        self.events.push_back(Event::Data { session: key, channel, payload: Bytes::from(payload) });
+    }
+
+    /// The worker's own decision; the room hears of it.
+    fn end_session(&mut self, now: Instant, key: SessionKey, why: SessionEnd) {
+        self.events.push_back(Event::SessionEnded { session: key, why });
+        self.remove_session(now, key);
     }
 }

@@ -34,6 +34,8 @@ pub struct EngineConfig {
 pub enum Reason {
     /// Datagrams wait to be flushed.
     Flush,
+    /// Data messages wait for their turn.
+    Data,
     /// A session's deadline: ICE, DTLS, SCTP, feedback, reports or an offer.
     Session,
 }
@@ -53,6 +55,9 @@ pub struct Engine {
     pub(crate) sessions: Slab<Session>,
     pub(crate) dirty: Vec<u32>,
     pub(crate) timers: Timers,
+    /// Sessions with data messages to send, in turn; and since when.
+    pub(crate) data_ready: VecDeque<u32>,
+    pub(crate) data_since: Option<Instant>,
     pub(crate) outbox: Outbox,
     pub(crate) events: VecDeque<Event>,
 
@@ -74,6 +79,8 @@ impl Engine {
             sessions: Slab::new(),
             dirty: Vec::new(),
             timers: Timers::default(),
+            data_ready: VecDeque::new(),
+            data_since: None,
             outbox: Outbox::default(),
             events: VecDeque::new(),
             by_session: HashMap::new(),
@@ -108,6 +115,12 @@ impl Engine {
         self.service_dirty(now);
         self.flush_outbox(sink);
         self.flush_media(now, sink);
+        // behind the media, and bounded: the rest waits for the next flush
+        if !self.data_ready.is_empty() {
+            self.pump_data(now);
+            self.service_dirty(now);
+            self.flush_outbox(sink);
+        }
     }
 
     /// The next report to the control plane.
@@ -117,7 +130,9 @@ impl Engine {
 
     /// When to call [`Engine::handle_timeout`] and [`Engine::flush`] next, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
-        self.timers.earliest().map(|at| (at, Reason::Session))
+        let session = self.timers.earliest().map(|at| (at, Reason::Session));
+        let data = self.data_since.map(|at| (at, Reason::Data));
+        [session, data].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// The counters, with live objects as they are now.

@@ -28,11 +28,17 @@ impl Engine {
         let links = self.sessions[index as usize].transports();
         for link in links {
             self.poll_connection(now, link);
+            // the session may have ended over what it sent
+            if !self.sessions.contains(index as usize) {
+                return;
+            }
             self.send_feedback(now, link);
             if let Some(state) = self.links.get_mut(link as usize).and_then(|state| state.judge(now)) {
                 self.report_state(link, state);
             }
         }
+        // an acknowledgement may have made room
+        self.data_is_ready(now, index);
         let deadline = self.deadline(index);
         self.timers.set(index, deadline);
     }
@@ -77,7 +83,7 @@ impl Engine {
                         state.channels.closed(id);
                     }
                 }
-                Output::Data { id, data, .. } => self.data_received(link, id, data),
+                Output::Data { id, data, .. } => self.data_received(now, link, id, data),
                 Output::Closed => self.report_state(link, TransportState::Closed),
                 Output::Failed(_) => self.report_state(link, TransportState::Failed),
             }

@@ -9,6 +9,7 @@ use sluicegate_rtp::codec::Codec;
 
 use sluicegate_sfu::clock::PublisherClock;
 
+use crate::data::SessionData;
 use crate::demux::TransportIndex;
 use crate::publication::Announced;
 
@@ -41,8 +42,7 @@ pub struct Session {
     pub clock: PublisherClock,
     /// m-lines that no announcement fits yet.
     pub unclaimed: Vec<String>,
-    /// Reliable messages that wait for the channel to open.
-    pub waiting_data: WaitingData,
+    pub(crate) data: SessionData,
 }
 
 impl Session {
@@ -69,7 +69,7 @@ impl Session {
             entropy,
             clock: PublisherClock::default(),
             unclaimed: Vec::new(),
-            waiting_data: WaitingData::default(),
+            data: SessionData::default(),
         }
     }
 
@@ -142,32 +142,6 @@ impl Offering {
     }
 }
 
-/// Bytes of reliable messages kept for a participant whose channel is not open yet (LiveKit: 100 kB).
-const WAITING_DATA_BYTES_MAX: usize = 100_000;
-
-#[derive(Debug, Default)]
-pub struct WaitingData {
-    messages: Vec<bytes::Bytes>,
-    bytes: usize,
-}
-
-impl WaitingData {
-    /// False: there is no room; the message is lost for this participant.
-    pub fn push(&mut self, message: bytes::Bytes) -> bool {
-        if self.bytes + message.len() > WAITING_DATA_BYTES_MAX {
-            return false;
-        }
-        self.bytes += message.len();
-        self.messages.push(message);
-        true
-    }
-
-    pub fn take(&mut self) -> Vec<bytes::Bytes> {
-        self.bytes = 0;
-        std::mem::take(&mut self.messages)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,14 +161,5 @@ mod tests {
         assert!(offering.answered(later, id));
         assert!(!offering.take_due(later + FIRST_OFFER_DELAY));
         assert!(offering.take_due(later + OFFER_DELAY));
-    }
-
-    #[test]
-    fn waiting_data_is_bounded() {
-        let mut waiting = WaitingData::default();
-        let message = bytes::Bytes::from(vec![0; 15_000]);
-        assert_eq!((0..10).filter(|_| waiting.push(message.clone())).count(), 6);
-        assert_eq!(waiting.take().len(), 6);
-        assert!(waiting.push(message));
     }
 }

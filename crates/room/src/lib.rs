@@ -14,6 +14,7 @@ pub mod timer;
 
 mod api;
 mod client;
+mod data;
 mod departure;
 mod media;
 mod participant;

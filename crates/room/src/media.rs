@@ -43,8 +43,7 @@ impl Room {
             Event::TrackEnded { track } => self.handle_track_ended(now, track.index),
             Event::Subscribed { session, track } => self.subscription_bound(session, track),
             Event::SubscriptionFailed { session, track, why } => self.subscription_failed(session, track, why),
-            // What clients send each other is not relayed yet.
-            Event::Data { .. } => {}
+            Event::Data { session, channel, payload } => self.handle_data(session, channel, &payload),
             Event::SessionEnded { session, why } => self.handle_session_ended(now, session, why),
         }
     }
@@ -194,6 +193,7 @@ impl Room {
         let departure = match why {
             // Ours to repair: the client joins anew.
             SessionEnd::Panicked => Departure::reconnect(pb::DisconnectReason::StateMismatch),
+            SessionEnd::TooSlow => Departure::reconnect(pb::DisconnectReason::StateMismatch),
             // A client that floods us would do it again.
             SessionEnd::Overrun => Departure::disconnect(pb::DisconnectReason::StateMismatch),
         };

@@ -61,6 +61,8 @@ pub struct Participant {
     pub is_subscribing: bool,
     /// By track index.
     pub subscriptions: BTreeMap<u32, Subscription>,
+    /// Of the newest reliable data packet (LiveKit: DataPacket.sequence).
+    pub last_data_sequence: u32,
     /// Tracks wanted that are not there (yet), by SID.
     pub unresolved: BTreeMap<String, Unresolved>,
 }
@@ -112,9 +114,13 @@ impl Participant {
         self.kind == pb::participant_info::Kind::Egress || self.permission.recorder
     }
 
+    pub fn is_agent(&self) -> bool {
+        self.kind == pb::participant_info::Kind::Agent || self.permission.agent
+    }
+
     /// Publishers' subscription permissions do not bind agents and recorders.
     pub fn is_exempt_from_allowances(&self) -> bool {
-        self.is_recorder() || self.kind == pb::participant_info::Kind::Agent || self.permission.agent
+        self.is_recorder() || self.is_agent()
     }
 
     /// The PeerConnection whose connection makes the participant active.

@@ -1,7 +1,7 @@
 //! One room: its participants and tracks, its four verbs, its life from creation to `Closed`.
 //!
 //! Promises: no input panics or is kept without bound; effects come out in the order in which they must be carried out; one seed
-//! and one sequence of inputs make one sequence of outputs. Lacks, so far: resuming, speakers, client data, layers.
+//! and one sequence of inputs make one sequence of outputs. Lacks, so far: resuming, speakers, data tracks, layers.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use sluicegate_proto::{pb, sid};
 
 use crate::client::codec_message;
 use crate::config::RoomConfig;
+use crate::data::Passed;
 use crate::input::{ConnectionKey, Input};
 use crate::output::{Happened, Output};
 use crate::participant::{Departure, Participant};
@@ -60,6 +61,7 @@ pub struct Room {
     /// What the room was created with, until the first token's room configuration was looked at.
     pub(crate) said_at_creation: Option<pb::CreateRoomRequest>,
     pub(crate) is_closed: bool,
+    pub(crate) passed: Passed,
 }
 
 impl Room {
@@ -115,6 +117,7 @@ impl Room {
             left_at: None,
             said_at_creation: None,
             is_closed: false,
+            passed: Passed::default(),
         };
         room.configure(&create);
         room.said_at_creation = Some(create);

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use sluicegate_contract::command::DataChannel;
+use sluicegate_contract::{Command, RoomKey, SessionKey};
+use sluicegate_engine::Reason;
 use sluicegate_load::{Output, PublishSpec};
 use sluicegate_proto::pb::{self, signal_request};
 use sluicegate_rtp::codec::Codec;
@@ -60,6 +63,28 @@ impl Forwarding {
         self.now = self.world.now;
     }
 
+    /// In one tick a reliable message for every subscriber and one packet of media. Returns, flush by flush, the first bytes of the
+    /// datagrams that left, until nothing waits any more.
+    pub fn data_beside_media(&mut self, message: &[u8]) -> Vec<Vec<u8>> {
+        let packet = self.seal(1).pop();
+        let sessions = (1..=self.subscribers as u32).map(|index| SessionKey { room: RoomKey(1), index }).collect();
+        let payload = message.to_vec().into();
+        let engine = &mut self.world.engine;
+        engine.handle_command(self.now, Command::SendData { sessions, channel: DataChannel::Reliable, payload });
+        if let Some(mut packet) = packet {
+            engine.handle_datagram(self.now, 0, self.world.nodes[0].address(), &mut packet);
+        }
+        let mut flushes = Vec::new();
+        loop {
+            let mut left = Vec::new();
+            engine.flush(self.now, &mut |_, _, datagram: &[u8]| left.extend(datagram.first()));
+            flushes.push(left);
+            if engine.poll_timeout().is_none_or(|(at, reason)| reason != Reason::Data || at > self.now) {
+                return flushes;
+            }
+        }
+    }
+
     /// Packets of the publisher, sealed and ready to be received.
     pub fn seal(&mut self, count: usize) -> Vec<Vec<u8>> {
         let mut payload = vec![0xABu8; PACKET_BYTES - AROUND];
@@ -83,7 +108,7 @@ impl Forwarding {
 
     /// Receives, forwards and seals; one flush per packet, `step` between them. Returns the datagrams that left and their bytes.
     pub fn forward(&mut self, packets: Vec<Vec<u8>>, step: Duration) -> (u64, u64) {
-        let source = self.world.publisher_address();
+        let source = self.world.nodes[0].address();
         let (mut count, mut bytes) = (0, 0);
         for mut packet in packets {
             self.now += step;

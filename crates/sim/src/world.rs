@@ -169,11 +169,6 @@ impl World {
         self.settle();
     }
 
-    /// Where the first client publishes from.
-    pub fn publisher_address(&self) -> SocketAddr {
-        self.nodes[0].addresses[0]
-    }
-
     fn next(&self) -> Option<Instant> {
         let room = self.room.poll_timeout().map(|(at, _)| at);
         let engine = self.engine.poll_timeout().map(|(at, _)| at);
@@ -289,6 +284,11 @@ impl World {
 }
 
 impl Node {
+    /// Where it publishes from.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
     fn count(&mut self, datagram: &[u8]) {
         use sluicegate_rtp::header::{Kind, RtpHeader, classify};
         let (Kind::Rtp, Ok(header)) = (classify(datagram), RtpHeader::parse(datagram)) else { return };

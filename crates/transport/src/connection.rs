@@ -51,6 +51,16 @@ pub struct Fingerprint {
     pub bytes: Vec<u8>,
 }
 
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    Queued,
+    /// The peer must take something first.
+    Full,
+    /// It is too large, or the channel is gone.
+    Refused,
+}
+
 /// What a connection wants done, or reports.
 #[derive(Debug)]
 pub enum Output {
@@ -281,13 +291,17 @@ impl Connection {
         self.drain();
     }
 
-    /// Sends one message; false when the buffer is full, the message too large or the channel gone.
-    pub fn send_data(&mut self, now: Instant, id: ChannelId, binary: bool, data: &[u8]) -> bool {
-        let Some(stream) = self.channels.stream(id) else { return false };
-        if self.failed || data.len() > MESSAGE_MAX as usize {
-            return false;
-        }
-        let sent = self.rtc.channel(stream).is_some_and(|mut channel| channel.write(binary, data).unwrap_or(false));
+    /// Sends one message.
+    pub fn send_data(&mut self, now: Instant, id: ChannelId, binary: bool, data: &[u8]) -> Sent {
+        let Some(stream) = self.channels.stream(id).filter(|_| !self.failed && data.len() <= MESSAGE_MAX as usize) else {
+            return Sent::Refused;
+        };
+        let written = self.rtc.channel(stream).map(|mut channel| channel.write(binary, data));
+        let sent = match written {
+            Some(Ok(true)) => Sent::Queued,
+            Some(Ok(false)) => Sent::Full,
+            Some(Err(_)) | None => Sent::Refused,
+        };
         self.handle_timeout(now);
         sent
     }

@@ -248,6 +248,7 @@ impl Life {
             Command::ConfigureSubscription { session, track, .. } => {
                 assert!(self.subscriptions.contains(&(*session, *track)));
             }
+            Command::DataTaken { .. } => {}
             Command::SendData { sessions, .. } => assert!(sessions.iter().all(|session| self.sessions.contains(session))),
             Command::Offer { session, .. } | Command::Answer { session, .. } | Command::Candidate { session, .. } => {
                 assert!(self.sessions.contains(session));

@@ -150,6 +150,7 @@ impl Room {
             auto_subscribe: join.auto_subscribe,
             is_subscribing: false,
             subscriptions: BTreeMap::new(),
+            last_data_sequence: 0,
             unresolved: BTreeMap::new(),
         };
         self.was_joined |= !participant.is_dependent();

@@ -6,6 +6,7 @@
 #![allow(deprecated, clippy::unwrap_used, clippy::panic)]
 
 mod api;
+mod data;
 mod join;
 mod leave;
 mod negotiate;

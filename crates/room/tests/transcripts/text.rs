@@ -278,6 +278,7 @@ fn command(command: &Command, names: &Names) -> String {
         Command::ConfigureSubscription { session, track, disabled } => {
             format!("ConfigureSubscription {} of {} disabled {disabled}", on(session), of(track))
         }
+        Command::DataTaken { session, bytes } => format!("DataTaken {} {bytes}", on(session)),
         Command::SendData { sessions, channel, payload } => {
             let to: Vec<_> = sessions.iter().map(on).collect();
             let packet: pb::DataPacket = prost::Message::decode(payload.clone()).unwrap();

@@ -127,8 +127,8 @@ fn channels_open_from_both_sides_and_survive_an_ice_restart() {
     pair.run(Duration::from_secs(2));
     let now = pair.now;
     let (ours, theirs) = (pair.channel(1, "_reliable"), pair.channel(0, "_reliable"));
-    assert!(pair.ends[1].send_data(now, ours, true, b"down"));
-    assert!(pair.ends[0].send_data(now, theirs, true, b"up"));
+    assert_eq!(pair.ends[1].send_data(now, ours, true, b"down"), Sent::Queued);
+    assert_eq!(pair.ends[0].send_data(now, theirs, true, b"up"), Sent::Queued);
     pair.channel(1, "_data_track");
     pair.run(Duration::from_secs(1));
     assert_eq!((pair.data(0), pair.data(1)), (vec![b"down".to_vec()], vec![b"up".to_vec()]));
@@ -143,7 +143,7 @@ fn channels_open_from_both_sides_and_survive_an_ice_restart() {
     pair.offer_candidates();
     pair.run(Duration::from_secs(3));
     let now = pair.now;
-    assert!(pair.ends[1].send_data(now, ours, true, b"after"));
+    assert_eq!(pair.ends[1].send_data(now, ours, true, b"after"), Sent::Queued);
     pair.run(Duration::from_secs(2));
     assert_eq!(pair.data(0).last(), Some(&b"after".to_vec()));
 }

@@ -1,0 +1,77 @@
+//! What participants send each other.
+
+use insta::assert_snapshot;
+use sluicegate_contract::command::DataChannel::{self, Lossy, Reliable};
+use sluicegate_contract::event::Event;
+use sluicegate_proto::{Message as _, pb};
+
+use crate::scene::{Scene, grant};
+
+fn user(change: impl FnOnce(&mut pb::UserPacket)) -> pb::data_packet::Value {
+    let mut user = pb::UserPacket { payload: b"hi".to_vec(), ..Default::default() };
+    change(&mut user);
+    pb::data_packet::Value::User(user)
+}
+
+fn packet(value: pb::data_packet::Value) -> pb::DataPacket {
+    pb::DataPacket { value: Some(value), ..Default::default() }
+}
+
+fn send(scene: &mut Scene, from: &str, channel: DataChannel, packet: &pb::DataPacket) {
+    let session = scene.session(from);
+    let line = format!("{from} sends on {channel:?}");
+    scene.media(&line, Event::Data { session, channel, payload: packet.encode_to_vec().into() });
+}
+
+#[test]
+fn from_one_to_the_others() {
+    let mut scene = Scene::new();
+    scene.active("ann").active("ben").active("cid");
+    scene.join("deaf", |join| join.claims.video = grant(|grant| grant.can_subscribe = Some(false))).connected("deaf").forget();
+    send(&mut scene, "ann", Reliable, &packet(user(|_| {})));
+    scene.note("the server says who sent it and how");
+    let mut forged = packet(user(|user| user.participant_identity = "ben".to_owned()));
+    (forged.participant_identity, forged.participant_sid) = ("ben".to_owned(), "PA_x".to_owned());
+    send(&mut scene, "ann", Lossy, &forged);
+    scene.note("to some");
+    let mut named = packet(user(|_| {}));
+    named.destination_identities = ["cid", "ann", "nobody", "cid"].map(str::to_owned).to_vec();
+    send(&mut scene, "ann", Reliable, &named);
+    let sid = scene.participant_sid("ben");
+    send(&mut scene, "ann", Reliable, &packet(user(|user| user.destination_sids = vec![sid])));
+    assert_snapshot!(scene.finish());
+}
+
+#[test]
+fn what_goes_nowhere() {
+    let mut scene = Scene::new();
+    scene.active("ann").active("ben");
+    scene.join("mute", |join| join.claims.video = grant(|grant| grant.can_publish_data = Some(false))).connected("mute").forget();
+    send(&mut scene, "mute", Reliable, &packet(user(|_| {})));
+    scene.note("speakers are the server's to tell, transcriptions an agent's, metrics for who may have them");
+    send(&mut scene, "ann", Lossy, &packet(pb::data_packet::Value::Speaker(Default::default())));
+    send(&mut scene, "ann", Reliable, &packet(pb::data_packet::Value::Transcription(Default::default())));
+    send(&mut scene, "ann", Reliable, &packet(pb::data_packet::Value::Metrics(Default::default())));
+    scene.note("what comes twice");
+    let twice = pb::DataPacket { sequence: 7, ..packet(user(|_| {})) };
+    send(&mut scene, "ann", Reliable, &twice);
+    send(&mut scene, "ann", Reliable, &twice);
+    let nonce = packet(user(|user| user.nonce = vec![9; 16]));
+    send(&mut scene, "ann", Lossy, &nonce);
+    send(&mut scene, "ben", Lossy, &nonce);
+    scene.note("no packet at all");
+    let session = scene.session("ann");
+    scene.media("ann sends bytes", Event::Data { session, channel: Reliable, payload: vec![0xFF; 20].into() });
+    assert_snapshot!(scene.finish());
+}
+
+#[test]
+fn the_hidden_have_no_name_and_agents_transcribe() {
+    let mut scene = Scene::new();
+    scene.active("ann");
+    scene.join("spy", |join| join.claims.video = grant(|grant| grant.hidden = true)).connected("spy");
+    scene.join("bot", |join| join.claims.kind = "agent".to_owned()).connected("bot").forget();
+    send(&mut scene, "spy", Reliable, &packet(user(|_| {})));
+    send(&mut scene, "bot", Reliable, &packet(pb::data_packet::Value::Transcription(Default::default())));
+    assert_snapshot!(scene.finish());
+}
