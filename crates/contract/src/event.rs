@@ -69,6 +69,11 @@ pub enum Event {
         track: TrackKey,
         why: SubscriptionError,
     },
+    /// How good the connection was in the last seconds, from 0 to 100.
+    Quality {
+        session: SessionKey,
+        score: u8,
+    },
     /// One message of the client.
     Data {
         session: SessionKey,
@@ -94,6 +99,7 @@ impl Event {
             | Event::MediaSectionsNeeded { session, .. }
             | Event::Subscribed { session, .. }
             | Event::SubscriptionFailed { session, .. }
+            | Event::Quality { session, .. }
             | Event::Data { session, .. }
             | Event::SessionEnded { session, .. } => session.room,
             Event::TrackStarted { track, .. } | Event::TrackEnded { track } => track.room,

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
+use sluicegate_contract::Event;
 use sluicegate_rtp::ntp;
 use sluicegate_rtp::rtcp::{Dlrr, ReportBlock, Writer};
 use sluicegate_sfu::receiver::ReceiverOutput;
@@ -25,6 +26,15 @@ impl Engine {
             state.report_due = Some(now + REPORT_INTERVAL);
             self.send_receiver_report(now, link);
             self.send_sender_reports(now, link);
+            self.report_quality(now, link);
+        }
+    }
+
+    fn report_quality(&mut self, now: Instant, link: u32) {
+        let Some(state) = self.links.get(link as usize) else { return };
+        let Some(session) = self.sessions.get_mut(state.session as usize) else { return };
+        if let Some(score) = session.quality.take_due(now, state.round_trip) {
+            self.events.push_back(Event::Quality { session: session.key, score });
         }
     }
 
@@ -72,6 +82,10 @@ impl Engine {
                     let _ = blocks.try_push(block);
                 });
             }
+        }
+        let index = state.session;
+        if let Some(session) = self.sessions.get_mut(index as usize) {
+            blocks.iter().for_each(|block| session.quality.handle_report(block.fraction_lost));
         }
         let mut buffer = [0u8; COMPOUND_MAX];
         let mut writer = Writer::new(&mut buffer);

@@ -69,6 +69,9 @@ impl Engine {
     fn report_block(&mut self, now: Instant, link: u32, block: &ReportBlock) {
         let now_ntp = self.ntp(now);
         let Some(subscription) = self.line_with(link, block.ssrc) else { return };
+        if let Some(session) = self.links.get(link as usize).and_then(|state| self.sessions.get_mut(state.session as usize)) {
+            session.quality.handle_report(block.fraction_lost);
+        }
         let Some(line) = self.subscriptions.get_mut(subscription as usize).and_then(|s| s.line.as_mut()) else { return };
         if let Some(round_trip) = line.down_track.handle_report_block(now_ntp, block)
             && let Some(state) = self.links.get_mut(link as usize)

@@ -8,6 +8,7 @@ use sluicegate_contract::entropy::Entropy;
 use sluicegate_rtp::codec::Codec;
 
 use sluicegate_sfu::clock::PublisherClock;
+use sluicegate_sfu::quality::QualityMeter;
 
 use crate::data::SessionData;
 use crate::demux::TransportIndex;
@@ -43,6 +44,7 @@ pub struct Session {
     /// m-lines that no announcement fits yet.
     pub unclaimed: Vec<String>,
     pub(crate) data: SessionData,
+    pub quality: QualityMeter,
 }
 
 impl Session {
@@ -70,6 +72,7 @@ impl Session {
             clock: PublisherClock::default(),
             unclaimed: Vec::new(),
             data: SessionData::default(),
+            quality: QualityMeter::default(),
         }
     }
 

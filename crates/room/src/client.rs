@@ -27,6 +27,15 @@ impl Client {
         self.info.protocol > 2
     }
 
+    pub fn knows_quality(&self) -> bool {
+        self.info.protocol > 4
+    }
+
+    /// The quality LOST; older ones only have POOR.
+    pub fn knows_lost_quality(&self) -> bool {
+        self.info.protocol > 10
+    }
+
     pub fn knows_ice_lite(&self) -> bool {
         self.info.protocol > 5 && !self.is_firefox()
     }

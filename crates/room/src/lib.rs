@@ -19,6 +19,7 @@ mod departure;
 mod media;
 mod participant;
 mod permission;
+mod quality;
 mod signal;
 mod subscription;
 mod track;

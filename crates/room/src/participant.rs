@@ -61,6 +61,7 @@ pub struct Participant {
     pub is_subscribing: bool,
     /// By track index.
     pub subscriptions: BTreeMap<u32, Subscription>,
+    pub quality: crate::quality::Quality,
     /// Of the newest reliable data packet (LiveKit: DataPacket.sequence).
     pub last_data_sequence: u32,
     /// Tracks wanted that are not there (yet), by SID.

@@ -159,6 +159,7 @@ impl Room {
                 Reason::TrackNotFound(index) => self.give_up_unresolved(now, index),
                 Reason::RefreshToken(index) => self.refresh_token(now, index),
                 Reason::Updates => self.flush_updates(),
+                Reason::Quality => self.tell_quality(),
                 Reason::RoomUpdate => self.send_room_update(now),
                 Reason::Empty => self.close(now, Departure::disconnect(pb::DisconnectReason::RoomClosed)),
             }

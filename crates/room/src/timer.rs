@@ -20,6 +20,8 @@ pub enum Reason {
     RefreshToken(u32),
     /// Coalesced participant updates are due.
     Updates,
+    /// Connection qualities are told.
+    Quality,
     /// A coalesced room update is due.
     RoomUpdate,
     /// Nobody is left (or ever came).

@@ -9,5 +9,6 @@ pub mod down_track;
 pub mod fanout;
 pub mod forwarder;
 pub mod keyframe;
+pub mod quality;
 pub mod receiver;
 pub mod resend;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use insta::assert_snapshot;
+use sluicegate_contract::event::Event;
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_request::Message;
 
@@ -65,5 +66,27 @@ fn counts_are_gathered_and_tokens_kept_fresh() {
     scene.active("ann").active("ben").wait(2.0);
     scene.note("the next counts come five seconds after the last ones");
     scene.publish("ann", "cam").wait(5.0).note("tokens").wait(300.0);
+    assert_snapshot!(scene.finish());
+}
+
+#[test]
+fn connection_quality() {
+    let mut scene = Scene::new();
+    scene.active("ann").active("ben").join("old", |join| join.client.protocol = 4).connected("old");
+    scene.join("spy", |join| join.claims.video = crate::scene::grant(|grant| grant.hidden = true)).connected("spy").forget();
+    let judge = |scene: &mut Scene, name: &str, score: u8| {
+        let session = scene.session(name);
+        scene.media(&format!("{name} {score}"), Event::Quality { session, score });
+    };
+    judge(&mut scene, "ann", 99);
+    judge(&mut scene, "spy", 99);
+    scene.wait(1.0).note("nothing new").forget();
+    judge(&mut scene, "ann", 97);
+    scene.wait(5.0).note("bad, and whoever comes learns of everybody");
+    judge(&mut scene, "ann", 5);
+    scene.join("cid", |join| join.client.protocol = 10).connected("cid");
+    scene.wait(1.0);
+    judge(&mut scene, "cid", 99);
+    scene.wait(1.0);
     assert_snapshot!(scene.finish());
 }
