@@ -1,20 +1,32 @@
 //! A participant on two PeerConnections (LiveKit's `/rtc`): joins, publishes what it was told to, receives everything.
 
+mod negotiate;
+mod receive;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sluicegate_proto::pb::{self, signal_request, signal_response};
 use sluicegate_rtp::codec::{Codec, MediaKind};
-use sluicegate_rtp::header::{self, Kind, RtpHeader};
+use sluicegate_rtp::extension::ExtensionMap;
 use sluicegate_rtp::ntp::NtpTime;
-use sluicegate_rtp::rtcp::{Compound, Packet, Writer};
+use sluicegate_rtp::rtcp::{ReportBlock, Writer};
 use sluicegate_transport::certificate::Certificate;
-use sluicegate_transport::negotiate::{Role, SenderSpec, Use};
+use sluicegate_transport::negotiate::Role;
 
+use crate::feedback::CongestionFeedback;
 use crate::peer::Peer;
 use crate::publisher::Publication;
 use crate::subscriber::Subscription;
+
+/// Blocks of one receiver report (RFC 3550 §6.4.2: five bits).
+const BLOCKS_MAX: usize = 31;
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// libwebrtc's datagrams of RTCP are not longer.
+const RTCP_BYTES_MAX: usize = 1200;
 
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -22,6 +34,8 @@ pub struct ClientConfig {
     pub addresses: [SocketAddr; 2],
     pub certificate: Certificate,
     pub publish: Vec<PublishSpec>,
+    /// Opens the channels `_reliable` and `_lossy`, to send on them.
+    pub open_channels: bool,
     pub first_ssrc: u32,
     /// NTP time at the moment the client is made.
     pub ntp: Duration,
@@ -32,6 +46,17 @@ pub struct ClientConfig {
 pub struct PublishSpec {
     pub cid: String,
     pub codec: Codec,
+    /// Simulcast layers, lowest first; empty: a single stream.
+    pub layers: Vec<LayerSpec>,
+}
+
+/// A simulcast layer of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerSpec {
+    pub rid: &'static str,
+    pub width: u32,
+    pub height: u32,
+    pub bitrate: u32,
 }
 
 /// What the client wants done, or reports.
@@ -64,23 +89,56 @@ pub struct Arrival {
     pub repaired: bool,
 }
 
+/// An [`Arrival`] whose payload still lies in its datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived<'a> {
+    /// Index into [`Client::subscriptions`].
+    pub subscription: usize,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub payload: &'a [u8],
+    pub repaired: bool,
+}
+
 pub struct Client {
     config: ClientConfig,
     started: Instant,
     up: Peer,
     down: Peer,
     offer_id: u32,
+    offered: Vec<(u32, u32)>,
     pub publications: Vec<Publication>,
-    subscriptions: BTreeMap<u32, Subscription>,
-    /// Repair SSRC → (primary SSRC, kind); primary SSRC → itself.
-    streams: BTreeMap<u32, (u32, MediaKind)>,
+    subscriptions: Vec<Subscription>,
+    /// (SSRC, what comes under it), in order.
+    streams: Vec<(u32, Stream)>,
+    congestion: CongestionFeedback,
+    extensions: ExtensionMap,
     pub joined: Option<pb::JoinResponse>,
     pub participants: BTreeMap<String, pb::ParticipantInfo>,
     pub left: Option<pb::LeaveRequest>,
     pub duplicates: u64,
+    /// Datagrams that no key opened.
+    pub unauthentic: u64,
     /// Bytes of datagrams that arrived on the subscriber PeerConnection, RTP only.
     pub rtp_bytes_down: u64,
+    ping: Option<(Instant, Duration)>,
+    report_due: Option<Instant>,
+    /// The earliest of all deadlines.
+    deadline: Option<Instant>,
     outputs: VecDeque<Output>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stream {
+    subscription: usize,
+    repair: bool,
+}
+
+impl PublishSpec {
+    /// A single stream.
+    pub fn new(cid: &str, codec: Codec) -> Self {
+        Self { cid: cid.to_owned(), codec, layers: Vec::new() }
+    }
 }
 
 impl Client {
@@ -93,30 +151,42 @@ impl Client {
             up,
             down,
             offer_id: 0,
+            offered: Vec::new(),
             publications: Vec::new(),
-            subscriptions: BTreeMap::new(),
-            streams: BTreeMap::new(),
+            subscriptions: Vec::new(),
+            streams: Vec::new(),
+            congestion: CongestionFeedback::new(now),
+            extensions: ExtensionMap::new(),
             joined: None,
             participants: BTreeMap::new(),
             left: None,
             duplicates: 0,
+            unauthentic: 0,
             rtp_bytes_down: 0,
+            ping: None,
+            report_due: None,
+            deadline: Some(now),
             outputs: VecDeque::new(),
         }
     }
 
     /// Both ways are up as far as they are needed.
     pub fn is_connected(&self) -> bool {
-        self.down.connected && (self.config.publish.is_empty() || (self.up.connected && !self.publications.is_empty()))
+        let published = self.config.publish.is_empty() || !self.publications.is_empty();
+        self.down.connected && (!self.has_up() || (self.up.connected && published))
+    }
+
+    /// The tracks it was ever offered, in the order of their offers.
+    pub fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
     }
 
     pub fn handle_signal(&mut self, now: Instant, response: &pb::SignalResponse) {
         match &response.message {
             Some(signal_response::Message::Join(join)) => self.handle_join(now, join),
-            Some(signal_response::Message::Answer(answer)) if self.up.transport.accept_answer(now, &answer.sdp).is_ok() => {
-                self.begin_publications();
-            }
+            Some(signal_response::Message::Answer(answer)) => self.handle_answer(now, answer),
             Some(signal_response::Message::Offer(offer)) => self.handle_offer(now, offer),
+            Some(signal_response::Message::Trickle(trickle)) => self.handle_trickle(trickle),
             Some(signal_response::Message::Update(update)) => {
                 for participant in &update.participants {
                     if participant.state() == pb::participant_info::State::Disconnected {
@@ -132,17 +202,18 @@ impl Client {
         self.poll(now);
     }
 
+    /// As [`Client::receive`]; media comes out as [`Output::Arrived`].
     pub fn handle_datagram(&mut self, now: Instant, at: usize, source: SocketAddr, datagram: &mut [u8]) {
-        match header::classify(datagram) {
-            Kind::Rtp => self.handle_rtp(now, datagram),
-            Kind::Rtcp => self.handle_rtcp(now, at, datagram),
-            _ => {
-                let peer = if at == 0 { &mut self.up } else { &mut self.down };
-                let local = peer.local;
-                peer.transport.connection.handle_datagram(now, source, local, datagram);
-            }
+        let arrival = self.receive(now, at, source, datagram).map(|arrived| {
+            let Arrived { subscription, sequence, timestamp, payload, repaired } = arrived;
+            (subscription, sequence, timestamp, payload.to_vec(), repaired)
+        });
+        if let Some((subscription, sequence, timestamp, payload, repaired)) = arrival
+            && let Some(subscription) = self.subscriptions.get(subscription)
+        {
+            let (ssrc, kind) = (subscription.ssrc, subscription.kind);
+            self.outputs.push_back(Output::Arrived(Arrival { ssrc, kind, sequence, timestamp, payload, repaired }));
         }
-        self.poll(now);
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -150,27 +221,34 @@ impl Client {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let peers = [&self.up, &self.down].into_iter().filter_map(|peer| peer.transport.connection.poll_timeout());
-        let subscriptions = self.subscriptions.values().filter_map(Subscription::poll_timeout);
-        let publications = self.publications.iter().filter_map(Publication::report_due);
-        peers.chain(subscriptions).chain(publications).min()
+        self.deadline
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Sends one packet of a track.
-    pub fn send_media(&mut self, now: Instant, track: usize, timestamp: u32, marker: bool, payload: &[u8]) {
-        if let Some(publication) = self.publications.get_mut(track) {
+    /// Sends one packet of a publication.
+    pub fn send_media(&mut self, now: Instant, publication: usize, timestamp: u32, marker: bool, payload: &[u8]) {
+        if let Some(publication) = self.publications.get_mut(publication) {
             publication.send(now, &mut self.up, timestamp, marker, payload);
+            if let Some(due) = publication.report_due() {
+                self.hasten(due);
+            }
         }
         self.collect();
     }
 
+    /// Sends one message on an open channel of the publisher PeerConnection; false: it is not open, or full.
+    pub fn send_message(&mut self, now: Instant, label: &str, data: &[u8]) -> bool {
+        let sent = self.up.send_message(now, label, data);
+        self.poll(now);
+        sent
+    }
+
     /// Whether the server sends repairs under this SSRC.
     pub fn is_repair(&self, ssrc: u32) -> bool {
-        self.streams.get(&ssrc).is_some_and(|(primary, _)| *primary != ssrc)
+        self.stream(ssrc).is_some_and(|stream| stream.repair)
     }
 
     /// Sends a signal request of the caller's.
@@ -178,152 +256,79 @@ impl Client {
         self.outputs.push_back(Output::Signal(Box::new(pb::SignalRequest { message: Some(message) })));
     }
 
-    fn handle_join(&mut self, _now: Instant, join: &pb::JoinResponse) {
-        self.joined = Some(join.clone());
-        for participant in &join.other_participants {
-            self.participants.insert(participant.sid.clone(), participant.clone());
-        }
-        for (key, spec) in self.config.publish.clone().into_iter().enumerate() {
-            let kind = spec.codec.kind();
-            let video = kind == MediaKind::Video;
-            self.request(signal_request::Message::AddTrack(pb::AddTrackRequest {
-                cid: spec.cid.clone(),
-                r#type: if video { pb::TrackType::Video } else { pb::TrackType::Audio } as i32,
-                source: if video { pb::TrackSource::Camera } else { pb::TrackSource::Microphone } as i32,
-                ..Default::default()
-            }));
-            let sender = SenderSpec {
-                key: key as u64,
-                kind,
-                codec: spec.codec,
-                fmtp: String::new(),
-                stream_id: "stream".to_owned(),
-                track_id: spec.cid,
-            };
-            let _ = self.up.transport.negotiation.add_sender(sender);
-        }
-        if !self.config.publish.is_empty() {
-            self.offer_id += 1;
-            if let Ok(sdp) = self.up.transport.negotiation.create_offer() {
-                let id = self.offer_id;
-                self.request(signal_request::Message::Offer(pb::SessionDescription {
-                    r#type: "offer".to_owned(),
-                    sdp,
-                    id,
-                    ..Default::default()
-                }));
-            }
-        }
+    /// It publishes something.
+    fn has_up(&self) -> bool {
+        self.config.open_channels || !self.config.publish.is_empty()
     }
 
-    fn handle_offer(&mut self, now: Instant, offer: &pb::SessionDescription) {
-        let Ok(sdp) = self.down.transport.accept_offer(now, &offer.sdp, |_| None) else { return };
-        for section in self.down.transport.negotiation.sections() {
-            let Use::Receive(receive) = &section.use_ else { continue };
-            for (ssrc, rtx) in &receive.ssrcs {
-                self.streams.insert(*ssrc, (*ssrc, receive.kind));
-                self.subscriptions.entry(*ssrc).or_insert_with(|| Subscription::new(*ssrc));
-                if let Some(rtx) = rtx {
-                    self.streams.insert(*rtx, (*ssrc, receive.kind));
-                }
-            }
-        }
-        let id = offer.id;
-        self.request(signal_request::Message::Answer(pb::SessionDescription {
-            r#type: "answer".to_owned(),
-            sdp,
-            id,
-            ..Default::default()
-        }));
-    }
-
-    fn begin_publications(&mut self) {
-        for key in self.publications.len() as u64..self.config.publish.len() as u64 {
-            if let Some((_, section)) = self.up.transport.negotiation.send_section(key).filter(|(_, section)| section.active) {
-                self.publications.push(Publication::new(section.clone(), 0x7FF0));
-            }
-        }
-    }
-
-    fn handle_rtp(&mut self, now: Instant, datagram: &mut [u8]) {
-        self.rtp_bytes_down += datagram.len() as u64;
-        let Ok(header) = RtpHeader::parse(datagram) else { return };
-        let Some(opener) = self.down.transport.connection.opener() else { return };
-        let Ok(opened) = opener.open_rtp(header.ssrc, header.sequence, header.header_len, datagram) else {
-            // libwebrtc's SRTP drops a second copy as a replay
-            self.duplicates += 1;
-            return;
-        };
-        let Some((ssrc, kind)) = self.streams.get(&header.ssrc).copied() else { return };
-        let Some(payload) = datagram.get(..opened.len).and_then(|packet| header.payload(packet).ok()) else { return };
-        let repaired = ssrc != header.ssrc;
-        let (sequence, payload) = match repaired.then(|| header::split_rtx(payload)) {
-            Some(Some((sequence, payload))) => (sequence, payload),
-            Some(None) => return,
-            None => (header.sequence, payload),
-        };
-        let Some(subscription) = self.subscriptions.get_mut(&ssrc) else { return };
-        if !subscription.handle_packet(now, sequence) {
-            self.duplicates += 1;
-            return;
-        }
-        let arrival = Arrival { ssrc, kind, sequence, timestamp: header.timestamp, payload: payload.to_vec(), repaired };
-        self.outputs.push_back(Output::Arrived(arrival));
-    }
-
-    fn handle_rtcp(&mut self, now: Instant, at: usize, datagram: &mut [u8]) {
-        let peer = if at == 0 { &mut self.up } else { &mut self.down };
-        let Some(Ok(len)) = peer.transport.connection.opener().map(|opener| opener.open_rtcp(datagram)) else { return };
-        for packet in Compound::parse(&datagram[..len]) {
-            match packet {
-                Packet::SenderReport { info, .. } => {
-                    if let Some(subscription) = self.subscriptions.get_mut(&info.ssrc) {
-                        subscription.handle_sender_report(now, NtpTime(info.ntp));
-                    }
-                }
-                Packet::Nack(nack) => {
-                    for sequence in nack.sequences() {
-                        if let Some(publication) = self.publications.iter_mut().find(|p| p.ssrc() == nack.media) {
-                            publication.resend(now, &mut self.up, sequence);
-                        }
-                    }
-                }
-                Packet::Pli { media, .. } => {
-                    if let Some(publication) = self.publications.iter_mut().find(|p| p.ssrc() == media) {
-                        publication.key_frame_wanted = true;
-                    }
-                }
-                Packet::ReferenceTime { ssrc, ntp } => {
-                    let dlrr = sluicegate_rtp::rtcp::Dlrr { ssrc, last_receiver_report: NtpTime(ntp).middle(), delay: 0 };
-                    let mut buffer = [0u8; 64];
-                    let mut writer = Writer::new(&mut buffer);
-                    writer.dlrr(1, &dlrr);
-                    let len = writer.len();
-                    self.up.send_rtcp(&buffer[..len]);
-                }
-                _ => {}
-            }
-        }
+    fn stream(&self, ssrc: u32) -> Option<Stream> {
+        let at = self.streams.binary_search_by_key(&ssrc, |(known, _)| *known).ok()?;
+        self.streams.get(at).map(|(_, stream)| *stream)
     }
 
     fn poll(&mut self, now: Instant) {
-        self.up.poll(now);
+        if self.has_up() {
+            self.up.poll(now);
+        }
         self.down.poll(now);
         let ntp = NtpTime::from_unix(self.config.ntp + now.saturating_duration_since(self.started));
-        for (at, publication) in self.publications.iter_mut().enumerate() {
-            let rate = self.config.publish.get(at).map_or(48_000, |spec| spec.codec.clock_rate());
+        for publication in &mut self.publications {
+            let rate = self.config.publish.get(publication.track).map_or(48_000, |spec| spec.codec.clock_rate());
             publication.report(now, &mut self.up, ntp, rate);
         }
-        let mut buffer = [0u8; 1200];
+        self.write_feedback(now);
+        self.send_ping(now);
+        self.collect();
+        self.deadline = self.next_deadline();
+    }
+
+    /// What is due of NACKs, receiver reports and congestion feedback, in as many datagrams as it takes.
+    fn write_feedback(&mut self, now: Instant) {
+        let mut buffer = [0u8; RTCP_BYTES_MAX];
         let mut writer = Writer::new(&mut buffer);
-        for subscription in self.subscriptions.values_mut() {
-            subscription.write(now, &mut writer);
+        for subscription in &mut self.subscriptions {
+            subscription.write_nack(now, &mut writer);
+        }
+        if self.congestion.poll_timeout().is_some_and(|due| due <= now) {
+            let is_video = |subscription: &&Subscription| subscription.kind == MediaKind::Video && subscription.active;
+            let ssrcs: Vec<u32> = self.subscriptions.iter().filter(is_video).map(|subscription| subscription.ssrc).collect();
+            self.congestion.write(now, &ssrcs, &mut writer);
         }
         let len = writer.len();
         if len > 0 {
             self.down.send_rtcp(&buffer[..len]);
         }
-        self.collect();
+        if self.report_due.is_some_and(|due| due <= now) {
+            self.report_due = Some(now + REPORT_INTERVAL);
+            let active = self.subscriptions.iter_mut().filter(|subscription| subscription.active);
+            let blocks: Vec<ReportBlock> = active.filter_map(|subscription| subscription.report_block(now)).collect();
+            for blocks in blocks.chunks(BLOCKS_MAX) {
+                let mut writer = Writer::new(&mut buffer);
+                writer.receiver_report(1, blocks);
+                let len = writer.len();
+                self.down.send_rtcp(&buffer[..len]);
+            }
+        }
+    }
+
+    fn send_ping(&mut self, now: Instant) {
+        let Some((due, interval)) = self.ping.filter(|(due, _)| *due <= now) else { return };
+        self.ping = Some((due + interval, interval));
+        let timestamp = (self.config.ntp + now.saturating_duration_since(self.started)).as_millis() as i64;
+        self.request(signal_request::Message::PingReq(pb::Ping { timestamp, rtt: 0 }));
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let peers = [self.has_up().then_some(&self.up), Some(&self.down)].into_iter().flatten();
+        let peers = peers.filter_map(|peer| peer.transport.connection.poll_timeout());
+        let subscriptions = self.subscriptions.iter().filter_map(Subscription::poll_timeout);
+        let publications = self.publications.iter().filter_map(Publication::report_due);
+        let own = [self.report_due, self.congestion.poll_timeout(), self.ping.map(|(due, _)| due)].into_iter().flatten();
+        peers.chain(subscriptions).chain(publications).chain(own).min()
+    }
+
+    fn hasten(&mut self, due: Instant) {
+        self.deadline = Some(self.deadline.map_or(due, |deadline| deadline.min(due)));
     }
 
     fn collect(&mut self) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use sluicegate_rtp::codec::Codec;
 use sluicegate_transport::certificate::Certificate;
-use sluicegate_transport::connection::Output;
+use sluicegate_transport::connection::{ChannelId, Output, Sent};
 use sluicegate_transport::negotiate::Role;
 use sluicegate_transport::transport::{Transport, TransportConfig};
 
@@ -23,7 +23,8 @@ pub struct Peer {
     pub datagrams: Vec<(SocketAddr, Vec<u8>)>,
     /// Messages of the data channels, with the label of their channel.
     pub messages: Vec<(String, Vec<u8>)>,
-    labels: Vec<(sluicegate_transport::connection::ChannelId, String)>,
+    labels: Vec<(ChannelId, String)>,
+    transport_sequence: u16,
 }
 
 impl Peer {
@@ -44,7 +45,28 @@ impl Peer {
                 first_ssrc,
             },
         );
-        Self { transport, local, remote: None, connected: false, datagrams: Vec::new(), messages: Vec::new(), labels: Vec::new() }
+        Self {
+            transport,
+            local,
+            remote: None,
+            connected: false,
+            datagrams: Vec::new(),
+            messages: Vec::new(),
+            labels: Vec::new(),
+            transport_sequence: 0,
+        }
+    }
+
+    /// The transport-wide number of the next packet.
+    pub fn next_transport_sequence(&mut self) -> u16 {
+        self.transport_sequence = self.transport_sequence.wrapping_add(1);
+        self.transport_sequence
+    }
+
+    /// Sends a message on the open channel with this label; false: there is none, or it is full.
+    pub fn send_message(&mut self, now: Instant, label: &str, data: &[u8]) -> bool {
+        let Some((id, _)) = self.labels.iter().find(|(_, known)| known == label) else { return false };
+        self.transport.connection.send_data(now, *id, true, data) == Sent::Queued
     }
 
     /// Everything the connection has to say.

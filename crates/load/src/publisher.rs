@@ -1,12 +1,12 @@
-//! A track the client sends: numbers, history, answers to repair requests, sender reports.
+//! A stream the client sends (a track, or one of its simulcast layers): numbers, history, answers to repair requests, sender reports.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use sluicegate_rtp::extension::{AudioLevel, ExtensionKind, ExtensionMap};
 use sluicegate_rtp::header::{self, Element, RtpWrite};
 use sluicegate_rtp::ntp::NtpTime;
 use sluicegate_rtp::rtcp::{SenderInfo, Writer};
-use sluicegate_transport::negotiate::SendSection;
 
 use crate::peer::Peer;
 
@@ -14,22 +14,40 @@ use crate::peer::Peer;
 const HISTORY: usize = 1200;
 /// libwebrtc does not answer the same request twice within a round trip; unknown, it takes this.
 const RESEND_SPACING: Duration = Duration::from_millis(60);
+/// Somebody speaks: −20 dBov.
+const LEVEL: AudioLevel = AudioLevel { voice: true, level: 20 };
+
+/// What the negotiation says of a stream.
+#[derive(Clone, Debug)]
+pub struct Numbers {
+    pub payload_type: u8,
+    pub rtx_payload_type: Option<u8>,
+    pub ssrc: u32,
+    pub rtx_ssrc: u32,
+    pub mid: String,
+    /// Of a simulcast layer.
+    pub rid: Option<&'static str>,
+    pub extensions: ExtensionMap,
+}
 
 /// One stream of one track.
 #[derive(Debug)]
 pub struct Publication {
-    section: SendSection,
+    /// Which of the tracks to publish.
+    pub track: usize,
+    numbers: Numbers,
     next: u64,
     next_rtx: u64,
     history: VecDeque<Sent>,
     last: Option<(u32, Instant)>,
-    packets: u32,
+    pub packets: u32,
     octets: u32,
     report_due: Option<Instant>,
     pub key_frame_wanted: bool,
     /// Bytes of first copies and of repairs, as sealed.
     pub media_bytes: u64,
     pub repair_bytes: u64,
+    pub repairs: u32,
 }
 
 #[derive(Debug)]
@@ -42,10 +60,11 @@ struct Sent {
 }
 
 impl Publication {
-    pub fn new(section: SendSection, first_sequence: u16) -> Self {
+    pub fn new(track: usize, numbers: Numbers, first_sequence: u16) -> Self {
         let first = u64::from(first_sequence & 0x7FFF);
         Self {
-            section,
+            track,
+            numbers,
             next: first,
             next_rtx: 7,
             history: VecDeque::new(),
@@ -56,15 +75,16 @@ impl Publication {
             key_frame_wanted: true,
             media_bytes: 0,
             repair_bytes: 0,
+            repairs: 0,
         }
     }
 
     pub fn ssrc(&self) -> u32 {
-        self.section.ssrc
+        self.numbers.ssrc
     }
 
     pub fn payload_type(&self) -> u8 {
-        self.section.payload_type
+        self.numbers.payload_type
     }
 
     /// Sends one packet.
@@ -74,18 +94,16 @@ impl Publication {
         self.last = Some((timestamp, now));
         self.packets += 1;
         self.octets += payload.len() as u32;
-        if self.history.len() == HISTORY {
-            self.history.pop_front();
-        }
-        self.history.push_back(Sent { sequence, timestamp, marker, payload: payload.to_vec(), at: now });
-        let header = RtpWrite {
-            marker,
-            payload_type: self.section.payload_type,
-            sequence: sequence as u16,
-            timestamp,
-            ssrc: self.section.ssrc,
+        self.report_due.get_or_insert(now);
+        let mut kept = match self.history.len() == HISTORY {
+            true => self.history.pop_front().map(|sent| sent.payload).unwrap_or_default(),
+            false => Vec::new(),
         };
-        self.media_bytes += write(peer, &header, sequence, None, payload);
+        kept.clear();
+        kept.extend_from_slice(payload);
+        self.history.push_back(Sent { sequence, timestamp, marker, payload: kept, at: now });
+        let header = self.header(sequence, timestamp, marker);
+        self.media_bytes += self.numbers.write(peer, &header, sequence, None, payload);
     }
 
     /// The receiver misses a packet.
@@ -95,21 +113,23 @@ impl Publication {
             return;
         }
         sent.at = now;
+        let numbers = &self.numbers;
         let header = RtpWrite {
             marker: sent.marker,
-            payload_type: self.section.payload_type,
+            payload_type: numbers.payload_type,
             sequence,
             timestamp: sent.timestamp,
-            ssrc: self.section.ssrc,
+            ssrc: numbers.ssrc,
         };
-        self.repair_bytes += match self.section.rtx_payload_type {
+        self.repairs += 1;
+        self.repair_bytes += match numbers.rtx_payload_type {
             Some(payload_type) => {
                 let number = self.next_rtx;
                 self.next_rtx += 1;
-                let header = RtpWrite { payload_type, sequence: number as u16, ssrc: self.section.rtx_ssrc, ..header };
-                write(peer, &header, number, Some(sequence), &sent.payload)
+                let header = RtpWrite { payload_type, sequence: number as u16, ssrc: numbers.rtx_ssrc, ..header };
+                numbers.write(peer, &header, number, Some(sequence), &sent.payload)
             }
-            None => write(peer, &header, sent.sequence, None, &sent.payload),
+            None => numbers.write(peer, &header, sent.sequence, None, &sent.payload),
         };
     }
 
@@ -123,7 +143,7 @@ impl Publication {
         self.report_due = Some(now + Duration::from_secs(1));
         let elapsed = (now.saturating_duration_since(at).as_secs_f64() * f64::from(clock_rate)) as u32;
         let info = SenderInfo {
-            ssrc: self.section.ssrc,
+            ssrc: self.numbers.ssrc,
             ntp: ntp.0,
             rtp: timestamp.wrapping_add(elapsed),
             packets: self.packets,
@@ -140,20 +160,43 @@ impl Publication {
     pub fn report_due(&self) -> Option<Instant> {
         self.last.and(self.report_due)
     }
+
+    fn header(&self, sequence: u64, timestamp: u32, marker: bool) -> RtpWrite {
+        let Numbers { payload_type, ssrc, .. } = self.numbers;
+        RtpWrite { marker, payload_type, sequence: sequence as u16, timestamp, ssrc }
+    }
 }
 
-/// Returns the bytes on the wire.
-fn write(peer: &mut Peer, header: &RtpWrite, ext_sequence: u64, original: Option<u16>, payload: &[u8]) -> u64 {
-    let no_extensions: [Element<'_>; 0] = [];
-    let sealed = peer.send_rtp(header.ssrc, ext_sequence, |buffer| {
-        let start = header::write(buffer, header, &no_extensions)?;
-        let mut end = start;
-        if let Some(original) = original {
-            buffer.get_mut(end..end + 2)?.copy_from_slice(&original.to_be_bytes());
-            end += 2;
+impl Numbers {
+    /// Returns the bytes on the wire.
+    fn write(&self, peer: &mut Peer, header: &RtpWrite, ext_sequence: u64, original: Option<u16>, payload: &[u8]) -> u64 {
+        let level = [LEVEL.to_byte()];
+        let transport = peer.next_transport_sequence().to_be_bytes();
+        let rid_kind = if original.is_some() { ExtensionKind::RepairedRid } else { ExtensionKind::Rid };
+        let values: [(ExtensionKind, Option<&[u8]>); 4] = [
+            (ExtensionKind::Mid, Some(self.mid.as_bytes())),
+            (rid_kind, self.rid.map(str::as_bytes)),
+            (ExtensionKind::AudioLevel, Some(&level)),
+            (ExtensionKind::TransportCc, Some(&transport)),
+        ];
+        let mut elements = [Element { id: 0, data: &[] }; 4];
+        let mut count = 0;
+        for (kind, data) in values {
+            if let (Some(id), Some(data)) = (self.extensions.id_of(kind), data) {
+                elements[count] = Element { id, data };
+                count += 1;
+            }
         }
-        buffer.get_mut(end..end + payload.len())?.copy_from_slice(payload);
-        Some((start, end + payload.len()))
-    });
-    sealed.unwrap_or(0) as u64
+        let sealed = peer.send_rtp(header.ssrc, ext_sequence, |buffer| {
+            let start = header::write(buffer, header, &elements[..count])?;
+            let mut end = start;
+            if let Some(original) = original {
+                buffer.get_mut(end..end + 2)?.copy_from_slice(&original.to_be_bytes());
+                end += 2;
+            }
+            buffer.get_mut(end..end + payload.len())?.copy_from_slice(payload);
+            Some((start, end + payload.len()))
+        });
+        sealed.unwrap_or(0) as u64
+    }
 }

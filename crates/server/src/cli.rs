@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, Parser, Subcommand};
+use sluicegate_load::shell::LoadOptions;
 
 use crate::config::keys::{self, Key, Kind};
 use crate::config::{Config, ConfigError, Document, parse_keys};
@@ -62,6 +63,8 @@ pub enum Action {
         #[arg(long)]
         recorder: bool,
     },
+    /// Join clients to any LiveKit-compatible server, send and receive media, and measure
+    LoadTest(Box<LoadOptions>),
     /// Show the ports that the server would use
     Ports,
     /// Show all flags, those of single keys too
@@ -216,6 +219,8 @@ mod tests {
         let create = asked(&["--dev", "create-join-token", "--room", "r", "--identity", "i"], &[]);
         let wanted = Action::CreateJoinToken { room: "r".to_owned(), identity: "i".to_owned(), recorder: false };
         assert_eq!(create.cli.action, Some(wanted));
+        let load = asked(&["load-test", "--subscribers", "3", "--duration", "1m"], &[]);
+        assert!(matches!(load.cli.action, Some(Action::LoadTest(options)) if options.subscribers == 3));
         let args = |args: &[&str]| args.iter().map(OsString::from).collect::<Vec<_>>();
         assert!(parse(args(&["sluicegate", "--rtc.tcp_prot", "1"]), |_| None).is_err());
         assert!(help_verbose().contains("--rtc.udp_port"));

@@ -3,6 +3,7 @@
 mod addresses;
 mod cli;
 mod config;
+mod load_test;
 mod logging;
 mod media;
 mod shutdown;
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
         Ok(asked) => asked,
         Err(error) => error.exit(),
     };
+    if let Some(Action::LoadTest(options)) = &asked.cli.action {
+        return load_test::run(options);
+    }
     match run(&asked) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -8,6 +8,7 @@ use sluicegate_engine::Reason;
 use sluicegate_load::{Output, PublishSpec};
 use sluicegate_proto::pb::{self, signal_request};
 use sluicegate_rtp::codec::Codec;
+use sluicegate_rtp::header;
 
 use crate::net::Network;
 use crate::world::World;
@@ -30,7 +31,7 @@ impl Forwarding {
     pub fn new(subscribers: usize) -> Option<Self> {
         let network = Network::sound(Duration::from_micros(100));
         let mut world = World::new(1, network);
-        world.join("publisher", vec![PublishSpec { cid: "cam".to_owned(), codec: Codec::Vp8 }]);
+        world.join("publisher", vec![PublishSpec::new("cam", Codec::Vp8)]);
         for index in 0..subscribers {
             world.join(&format!("subscriber{index}"), Vec::new());
         }
@@ -102,7 +103,7 @@ impl Forwarding {
                 }
             }
         }
-        packets.retain(|packet| packet.len() == PACKET_BYTES);
+        packets.retain(|packet| header::classify(packet) == header::Kind::Rtp);
         packets
     }
 

@@ -53,10 +53,7 @@ impl Plan {
     /// Runs the plan; none when the clients did not connect.
     pub fn run(&self) -> Option<Measured> {
         let mut world = World::new(self.seed, self.network);
-        let specs = vec![
-            PublishSpec { cid: "mic".to_owned(), codec: Codec::Opus },
-            PublishSpec { cid: "cam".to_owned(), codec: Codec::Vp8 },
-        ];
+        let specs = vec![PublishSpec::new("mic", Codec::Opus), PublishSpec::new("cam", Codec::Vp8)];
         let publisher = world.join("publisher", specs);
         for index in 0..self.subscribers {
             world.join(&format!("subscriber{index}"), Vec::new());

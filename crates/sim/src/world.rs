@@ -87,6 +87,7 @@ impl World {
                 addresses,
                 certificate: self.certificate.clone(),
                 publish,
+                open_channels: false,
                 first_ssrc: 1000 + 100 * index as u32,
                 ntp: BEGIN_UNIX + self.now.duration_since(self.begin) + Duration::from_secs(7777),
             },

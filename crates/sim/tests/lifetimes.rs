@@ -9,7 +9,7 @@ use sluicegate_sim::{Network, World};
 const LAN: Network = Network::sound(Duration::from_millis(1));
 
 fn publish() -> Vec<PublishSpec> {
-    vec![PublishSpec { cid: "mic".to_owned(), codec: Codec::Opus }, PublishSpec { cid: "cam".to_owned(), codec: Codec::Vp8 }]
+    vec![PublishSpec::new("mic", Codec::Opus), PublishSpec::new("cam", Codec::Vp8)]
 }
 
 fn live(world: &World) -> [u64; 5] {

@@ -1,0 +1,188 @@
+//! The client's half of joining: what it announces, offers and answers.
+
+use std::time::{Duration, Instant};
+
+use sluicegate_proto::pb::{self, signal_request};
+use sluicegate_rtp::codec::{Codec, MediaKind};
+use sluicegate_transport::negotiate::{ReceiveSection, Use};
+
+use super::{Client, LayerSpec, PublishSpec, Stream};
+use crate::offer::{self, Local};
+use crate::publisher::{Numbers, Publication};
+use crate::subscriber::Subscription;
+
+/// Below the end of its range, so that it wraps early in every test.
+const FIRST_SEQUENCE: u16 = 0x7FF0;
+
+impl Client {
+    pub(super) fn handle_join(&mut self, now: Instant, join: &pb::JoinResponse) {
+        self.joined = Some(join.clone());
+        if join.ping_interval > 0 {
+            let interval = Duration::from_secs(join.ping_interval.unsigned_abs().into());
+            self.ping = Some((now + interval, interval));
+        }
+        for participant in &join.other_participants {
+            self.participants.insert(participant.sid.clone(), participant.clone());
+        }
+        for spec in self.config.publish.clone() {
+            self.request(signal_request::Message::AddTrack(add_track(&spec)));
+        }
+        if self.has_up() {
+            let sdp = self.create_offer();
+            self.offer_id += 1;
+            let id = self.offer_id;
+            self.request(signal_request::Message::Offer(pb::SessionDescription {
+                r#type: "offer".to_owned(),
+                sdp,
+                id,
+                ..Default::default()
+            }));
+        }
+    }
+
+    /// SSRCs are only named for tracks of one layer; those of others are drawn with the answer.
+    fn create_offer(&mut self) -> String {
+        let negotiation = &mut self.up.transport.negotiation;
+        self.offered = self.config.publish.iter().map(|_| (negotiation.take_ssrc(), negotiation.take_ssrc())).collect();
+        let connection = &self.up.transport.connection;
+        let local = Local {
+            session_id: self.config.first_ssrc,
+            ufrag: connection.local_ufrag(),
+            pwd: connection.local_password(),
+            fingerprint: connection.fingerprint(),
+            address: self.up.local,
+        };
+        let tracks: Vec<_> = self.config.publish.iter().zip(self.offered.iter().copied()).collect();
+        offer::write(&local, &tracks, self.config.open_channels)
+    }
+
+    pub(super) fn handle_answer(&mut self, now: Instant, answer: &pb::SessionDescription) {
+        let Some(answer) = offer::read_answer(&answer.sdp) else { return };
+        let connection = &mut self.up.transport.connection;
+        if connection.is_started() {
+            return;
+        }
+        connection.start(now, &answer.remote);
+        for candidate in &answer.candidates {
+            // one that cannot be used is no reason to give the others up
+            let _ = connection.add_remote_candidate(candidate);
+        }
+        if answer.data && self.config.open_channels {
+            connection.create_data_channel("_reliable", true, None);
+            connection.create_data_channel("_lossy", false, Some(0));
+        }
+        for section in answer.sections {
+            let Ok(track) = section.mid.parse::<usize>() else { continue };
+            let (Some(spec), Some(ssrcs)) = (self.config.publish.get(track), self.offered.get(track).copied()) else { continue };
+            let negotiation = &mut self.up.transport.negotiation;
+            let rids: Vec<_> = spec.layers.iter().map(|layer| Some(layer.rid)).collect();
+            for (layer, rid) in if rids.is_empty() { vec![None] } else { rids }.into_iter().enumerate() {
+                let (ssrc, rtx_ssrc) = if layer == 0 { ssrcs } else { (negotiation.take_ssrc(), negotiation.take_ssrc()) };
+                let numbers = Numbers {
+                    payload_type: section.payload_type,
+                    rtx_payload_type: section.rtx_payload_type,
+                    ssrc,
+                    rtx_ssrc,
+                    mid: section.mid.clone(),
+                    rid,
+                    extensions: section.extensions,
+                };
+                self.publications.push(Publication::new(track, numbers, FIRST_SEQUENCE));
+            }
+        }
+    }
+
+    pub(super) fn handle_offer(&mut self, now: Instant, offer: &pb::SessionDescription) {
+        let Ok(sdp) = self.down.transport.accept_offer(now, &offer.sdp, |_| None) else { return };
+        let sections: Vec<ReceiveSection> = self
+            .down
+            .transport
+            .negotiation
+            .sections()
+            .iter()
+            .filter_map(|section| match &section.use_ {
+                Use::Receive(receive) => Some((**receive).clone()),
+                _ => None,
+            })
+            .collect();
+        for subscription in &mut self.subscriptions {
+            subscription.active = false;
+        }
+        for section in &sections {
+            self.subscribe(now, section);
+        }
+        let id = offer.id;
+        self.request(signal_request::Message::Answer(pb::SessionDescription {
+            r#type: "answer".to_owned(),
+            sdp,
+            id,
+            ..Default::default()
+        }));
+    }
+
+    fn subscribe(&mut self, now: Instant, section: &ReceiveSection) {
+        if let Some(kind) = section.congestion {
+            self.congestion.set_kind(now, kind);
+        }
+        self.extensions = section.extensions;
+        let codec = section.codecs.iter().map(|codec| codec.codec).find(|codec| *codec != Codec::Red).unwrap_or(Codec::Opus);
+        for (ssrc, rtx) in &section.ssrcs {
+            let known = self.subscriptions.iter().position(|subscription| subscription.ssrc == *ssrc);
+            let index = known.unwrap_or_else(|| {
+                let sid = section.track_id.clone().unwrap_or_default();
+                self.subscriptions.push(Subscription::new(*ssrc, codec, sid));
+                self.subscriptions.len() - 1
+            });
+            if let Some(subscription) = self.subscriptions.get_mut(index) {
+                subscription.active = true;
+            }
+            self.note_stream(*ssrc, Stream { subscription: index, repair: false });
+            if let Some(rtx) = rtx {
+                self.note_stream(*rtx, Stream { subscription: index, repair: true });
+            }
+        }
+    }
+
+    fn note_stream(&mut self, ssrc: u32, stream: Stream) {
+        match self.streams.binary_search_by_key(&ssrc, |(known, _)| *known) {
+            Ok(at) => {
+                if let Some((_, known)) = self.streams.get_mut(at) {
+                    *known = stream;
+                }
+            }
+            Err(at) => self.streams.insert(at, (ssrc, stream)),
+        }
+    }
+
+    /// LiveKit's server tells its candidates one by one, as the JSON of a browser's `RTCIceCandidateInit`.
+    pub(super) fn handle_trickle(&mut self, trickle: &pb::TrickleRequest) {
+        let Ok(serde_json::Value::Object(init)) = serde_json::from_str(&trickle.candidate_init) else { return };
+        let Some(candidate) = init.get("candidate").and_then(serde_json::Value::as_str) else { return };
+        let peer = if trickle.target() == pb::SignalTarget::Publisher { &mut self.up } else { &mut self.down };
+        // as above
+        let _ = peer.transport.connection.add_remote_candidate(candidate);
+    }
+}
+
+fn add_track(spec: &PublishSpec) -> pb::AddTrackRequest {
+    let video = spec.codec.kind() == MediaKind::Video;
+    let largest = spec.layers.last();
+    let quality = [pb::VideoQuality::Low, pb::VideoQuality::Medium, pb::VideoQuality::High];
+    let layer = |(layer, quality): (&LayerSpec, pb::VideoQuality)| pb::VideoLayer {
+        quality: quality as i32,
+        width: layer.width,
+        height: layer.height,
+        bitrate: layer.bitrate,
+        rid: layer.rid.to_owned(),
+        ..Default::default()
+    };
+    pb::AddTrackRequest {
+        cid: spec.cid.clone(),
+        r#type: if video { pb::TrackType::Video } else { pb::TrackType::Audio } as i32,
+        source: if video { pb::TrackSource::Camera } else { pb::TrackSource::Microphone } as i32,
+        width: largest.map_or(0, |layer| layer.width),
+        height: largest.map_or(0, |layer| layer.height),
+        layers: spec.layers.iter().zip(quality).map(layer).collect(),
+        ..Default::default()
+    }
+}
