@@ -6,7 +6,7 @@ source "$(dirname "$0")/env.sh"
 readonly source=../shared/conformance copy=$PWD/target/conformance
 [[ -d $source ]] || { echo "no $source: nothing to run"; exit 0; }
 
-readonly browser=join.,auth.,room.,pc.,media.camera_mic,media.mute_unmute,media.unpublish_republish,media.unsubscribe_again,media.auto_subscribe_off,media.disable_enable,media.screen_share
+readonly browser=join.,auth.,room.,pc.,media.camera_mic,media.mute_unmute,media.unpublish_republish,media.unsubscribe_again,media.auto_subscribe_off,media.disable_enable,media.screen_share,media.connection_quality,data.,stream.,rpc.
 readonly api=http.,twirp.,room.
 readonly python=api.rooms,http.bad_token,rtc.tone_is_heard,rtc.video_picture
 readonly net=net.loss_5
