@@ -7,6 +7,7 @@ use sluicegate_rtp::codec::{Codec, MediaKind};
 use smallvec::SmallVec;
 
 use crate::key::{SessionKey, TrackKey};
+use crate::relay::WorkerKey;
 
 /// One request to a worker.
 #[derive(Clone, Debug)]
@@ -45,6 +46,12 @@ pub enum Command {
         track: TrackKey,
         muted: bool,
     },
+    /// The track is published on another worker, which shall relay it here. Comes before each `Subscribe` to such a track; one that
+    /// is relayed already is left as it is.
+    RelayTrack {
+        track: TrackKey,
+        from: WorkerKey,
+    },
     Subscribe(Box<Subscribe>),
     Unsubscribe {
         session: SessionKey,
@@ -67,6 +74,43 @@ pub enum Command {
         channel: DataChannel,
         payload: Bytes,
     },
+    /// Provokes a panic, to see what one costs. Sent in development only.
+    Fault(Fault),
+}
+
+impl Command {
+    /// The session whose handling this is; none where it is about a track or about several sessions.
+    pub fn session(&self) -> Option<SessionKey> {
+        match self {
+            Self::AddSession(add) => Some(add.session),
+            Self::AddTrack(add) => Some(add.session),
+            Self::Subscribe(subscribe) => Some(subscribe.session),
+            Self::RemoveSession { session }
+            | Self::Offer { session, .. }
+            | Self::Answer { session, .. }
+            | Self::Candidate { session, .. }
+            | Self::Unsubscribe { session, .. }
+            | Self::ConfigureSubscription { session, .. }
+            | Self::DataTaken { session, .. }
+            | Self::Fault(Fault::Service(session) | Fault::Datagram(session)) => Some(*session),
+            Self::RemoveTrack { .. }
+            | Self::MuteTrack { .. }
+            | Self::RelayTrack { .. }
+            | Self::SendData { .. }
+            | Self::Fault(Fault::Worker(_)) => None,
+        }
+    }
+}
+
+/// Where to panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// In the service of this session at the end of a tick.
+    Service(SessionKey),
+    /// In the handling of this session's next datagram of ICE or DTLS.
+    Datagram(SessionKey),
+    /// In this worker, outside of any session.
+    Worker(WorkerKey),
 }
 
 /// Which PeerConnection of a dual-PC session; with a single PC everything is `Publisher`.

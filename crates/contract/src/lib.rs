@@ -9,8 +9,10 @@ pub mod event;
 pub mod key;
 pub mod limit;
 pub mod meter;
+pub mod relay;
 pub mod time;
 
 pub use command::Command;
 pub use event::Event;
 pub use key::{RoomKey, SessionKey, TrackKey};
+pub use relay::{Relay, WorkerKey};

@@ -4,6 +4,10 @@
 pub const COMMANDS_MAX: usize = 1024;
 /// Events waiting for the control plane: answers and data of a full command lane fit several times over.
 pub const EVENTS_MAX: usize = 16 * COMMANDS_MAX;
+/// Messages and batches of packets one worker may have waiting for another: seconds of a batch a tick.
+pub const RELAY_MAX: usize = 1024;
+/// Packets of one batch between workers: a tick's datagrams, so that a batch stays a matter of half a megabyte.
+pub const RELAY_BATCH_PACKETS_MAX: usize = 512;
 /// Messages waiting for a room.
 pub const INBOX_MAX: usize = 1024;
 /// Signal responses waiting for one client; a client that is so far behind is disconnected.

@@ -7,6 +7,9 @@ pub struct Meters {
     pub live_transports: u64,
     pub live_publications: u64,
     pub live_subscriptions: u64,
+    /// Tracks that come from, and that go to other workers, one per track and worker.
+    pub live_relays_down: u64,
+    pub live_relays_up: u64,
     pub live_addresses: u64,
     pub live_timers: u64,
 
@@ -38,6 +41,59 @@ pub struct Meters {
     pub data_messages_down: u64,
     /// Data messages that were too large, too many, or too late.
     pub dropped_data: u64,
+    /// Packets that were given to other workers, and that came from them.
+    pub relayed_up: u64,
+    pub relayed_down: u64,
+    /// Packets another worker had no room for, and those that followed them until the next key frame.
+    pub dropped_relay: u64,
+    /// Panics that were contained to one session.
+    pub panics: u64,
+    /// Panics that cost a whole worker.
+    pub worker_restarts: u64,
+    /// CPU time of the worker's thread in microseconds.
+    pub cpu_us: u64,
     /// Packets of publishers that were duplicates or too late.
     pub dropped_duplicates: u64,
+}
+
+impl Meters {
+    /// The counters of several workers together.
+    pub fn sum(all: &[Self]) -> Self {
+        all.iter().fold(Self::default(), |sum, one| Self {
+            live_sessions: sum.live_sessions + one.live_sessions,
+            live_transports: sum.live_transports + one.live_transports,
+            live_publications: sum.live_publications + one.live_publications,
+            live_subscriptions: sum.live_subscriptions + one.live_subscriptions,
+            live_relays_down: sum.live_relays_down + one.live_relays_down,
+            live_relays_up: sum.live_relays_up + one.live_relays_up,
+            live_addresses: sum.live_addresses + one.live_addresses,
+            live_timers: sum.live_timers + one.live_timers,
+            datagrams_up: sum.datagrams_up + one.datagrams_up,
+            bytes_up: sum.bytes_up + one.bytes_up,
+            datagrams_down: sum.datagrams_down + one.datagrams_down,
+            bytes_down: sum.bytes_down + one.bytes_down,
+            packets_up: sum.packets_up + one.packets_up,
+            packets_down: sum.packets_down + one.packets_down,
+            resends_down: sum.resends_down + one.resends_down,
+            nacks_up: sum.nacks_up + one.nacks_up,
+            nacks_down: sum.nacks_down + one.nacks_down,
+            plis_up: sum.plis_up + one.plis_up,
+            plis_down: sum.plis_down + one.plis_down,
+            dropped_strangers: sum.dropped_strangers + one.dropped_strangers,
+            dropped_malformed: sum.dropped_malformed + one.dropped_malformed,
+            dropped_unauthentic: sum.dropped_unauthentic + one.dropped_unauthentic,
+            dropped_unmapped: sum.dropped_unmapped + one.dropped_unmapped,
+            dropped_unsent: sum.dropped_unsent + one.dropped_unsent,
+            data_messages_up: sum.data_messages_up + one.data_messages_up,
+            data_messages_down: sum.data_messages_down + one.data_messages_down,
+            dropped_data: sum.dropped_data + one.dropped_data,
+            relayed_up: sum.relayed_up + one.relayed_up,
+            relayed_down: sum.relayed_down + one.relayed_down,
+            dropped_relay: sum.dropped_relay + one.dropped_relay,
+            panics: sum.panics + one.panics,
+            worker_restarts: sum.worker_restarts + one.worker_restarts,
+            cpu_us: sum.cpu_us + one.cpu_us,
+            dropped_duplicates: sum.dropped_duplicates + one.dropped_duplicates,
+        })
+    }
 }

@@ -23,6 +23,15 @@ impl WallClock {
         }
     }
 
+    /// The moment at which Unix time is `unix`; the clock's own beginning where that is out of range.
+    pub fn instant(&self, unix: Duration) -> Instant {
+        let moment = match unix.checked_sub(self.unix) {
+            Some(later) => self.at.checked_add(later),
+            None => self.at.checked_sub(self.unix.saturating_sub(unix)),
+        };
+        moment.unwrap_or(self.at)
+    }
+
     /// Whole seconds since the Unix epoch, as most of LiveKit's fields have them.
     pub fn unix_secs(&self, now: Instant) -> i64 {
         i64::try_from(self.unix(now).as_secs()).unwrap_or(i64::MAX)

@@ -14,6 +14,8 @@ pub struct ControlConfig {
     pub limits: HttpLimits,
     /// `/metrics` is on the main port too, and the console mints tokens.
     pub in_development: bool,
+    /// Per cent of a core from which on a room's home worker gets no more of its sessions; 0 spreads them at once.
+    pub worker_warm_percent: u32,
     /// Asked for on the metrics port.
     pub metrics_login: Option<Login>,
 }
@@ -26,6 +28,7 @@ impl Default for ControlConfig {
             auto_create: true,
             limits: HttpLimits::default(),
             in_development: false,
+            worker_warm_percent: 60,
             metrics_login: None,
         }
     }

@@ -4,25 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use sluicegate_contract::Event;
 use sluicegate_contract::meter::Meters;
-use sluicegate_contract::{Command, Event};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::ControlConfig;
 use crate::http;
 use crate::metrics::{Kind, Metrics};
+use crate::placement::{WorkerPort, Workers};
 use crate::rooms::Rooms;
 
-/// This plane's ends of the channels to one worker; made by the server, which knows both planes.
+/// This plane's ends of the channels to the workers; made by the server, which knows both planes.
 #[derive(Debug)]
 pub struct MediaPort {
-    /// Lane *command*: rooms wait while it is full.
-    pub commands: mpsc::Sender<Command>,
-    /// Lane *event*: the worker never waits for us.
+    pub workers: Vec<WorkerPort>,
+    /// Lane *event*, of all workers: they never wait for us.
     pub events: mpsc::Receiver<Event>,
-    /// The worker's newest counters.
-    pub meters: watch::Receiver<Meters>,
     /// Set by the server when lane *event* was full and something was lost: the node is unhealthy from then on.
     pub is_behind: Arc<AtomicBool>,
 }
@@ -36,7 +34,7 @@ struct Inner {
     config: ControlConfig,
     metrics: Arc<Metrics>,
     rooms: Rooms,
-    meters: watch::Receiver<Meters>,
+    workers: Workers,
     is_behind: Arc<AtomicBool>,
     started: Instant,
     /// True: listeners close, connections end.
@@ -46,12 +44,13 @@ struct Inner {
 impl Control {
     /// Starts the routing of the worker's events. Within a tokio runtime.
     pub fn start(config: ControlConfig, media: MediaPort) -> Self {
-        let MediaPort { commands, mut events, meters, is_behind } = media;
+        let MediaPort { workers, mut events, is_behind } = media;
+        let workers = Workers::start(workers, config.worker_warm_percent);
         let metrics = Arc::new(Metrics::default());
-        let rooms = Rooms::new(&config, commands, Arc::clone(&metrics));
+        let rooms = Rooms::new(&config, workers.clone(), Arc::clone(&metrics));
         let stopped = watch::Sender::new(false);
         let control =
-            Self(Arc::new(Inner { config, metrics, rooms: rooms.clone(), meters, is_behind, started: Instant::now(), stopped }));
+            Self(Arc::new(Inner { config, metrics, rooms: rooms.clone(), workers, is_behind, started: Instant::now(), stopped }));
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
                 rooms.route(event).await;
@@ -98,8 +97,13 @@ impl Control {
         self.0.started
     }
 
+    /// The counters of all workers together.
     pub(crate) fn meters(&self) -> Meters {
-        *self.0.meters.borrow()
+        Meters::sum(&self.0.workers.meters())
+    }
+
+    pub(crate) fn worker_meters(&self) -> Vec<Meters> {
+        self.0.workers.meters()
     }
 
     /// Resolves once the ports shall close.

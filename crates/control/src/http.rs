@@ -116,15 +116,17 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::{ControlConfig, MediaPort};
+    use crate::{ControlConfig, MediaPort, WorkerPort};
 
     #[tokio::test]
     async fn a_panic_costs_one_request() {
         let (commands, _worker) = tokio::sync::mpsc::channel(1);
         let (_events, events) = tokio::sync::mpsc::channel(1);
         let (_meters, meters) = tokio::sync::watch::channel(Default::default());
-        let control =
-            Control::start(ControlConfig::default(), MediaPort { commands, events, meters, is_behind: Default::default() });
+        let control = Control::start(
+            ControlConfig::default(),
+            MediaPort { workers: vec![WorkerPort { commands, meters }], events, is_behind: Default::default() },
+        );
         async fn panics() {
             panic!("on purpose")
         }

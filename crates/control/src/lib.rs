@@ -18,6 +18,7 @@ mod console;
 mod entropy;
 mod http;
 mod join;
+mod placement;
 mod query;
 mod rooms;
 mod twirp;
@@ -25,6 +26,7 @@ mod ws;
 
 pub use config::{ControlConfig, HttpLimits, Login};
 pub use control::{Control, MediaPort};
+pub use placement::WorkerPort;
 pub use sluicegate_room::RoomConfig;
 pub use sluicegate_room::config::Limits as NameLimits;
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sluicegate_contract::time::WallClock;
-use sluicegate_contract::{Command, Event, limit::INBOX_MAX};
+use sluicegate_contract::{Event, limit::INBOX_MAX};
 use sluicegate_proto::pb;
 use sluicegate_proto::token::KeyStore;
 use sluicegate_room::input::{ApiCall, ConnectionKey, Join};
@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::ControlConfig;
 use crate::entropy;
 use crate::metrics::{Kind, Metrics};
+use crate::placement::Workers;
 use crate::ws::lane::{Lane, LaneEnd, lane};
 use table::Table;
 
@@ -87,19 +88,19 @@ struct Shared {
     table: Table,
     config: Arc<RoomConfig>,
     keys: KeyStore,
-    commands: mpsc::Sender<Command>,
+    workers: Workers,
     metrics: Arc<Metrics>,
     next_connection: AtomicU64,
     is_stopping: AtomicBool,
 }
 
 impl Rooms {
-    pub fn new(config: &ControlConfig, commands: mpsc::Sender<Command>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(config: &ControlConfig, workers: Workers, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Shared {
             table: Table::default(),
             config: Arc::new(config.room.clone()),
             keys: config.keys.clone(),
-            commands,
+            workers,
             metrics,
             next_connection: AtomicU64::new(1),
             is_stopping: AtomicBool::new(false),
@@ -107,7 +108,7 @@ impl Rooms {
     }
 
     pub fn has_media(&self) -> bool {
-        !self.0.commands.is_closed()
+        self.0.workers.are_running()
     }
 
     pub fn exists(&self, name: &str) -> bool {

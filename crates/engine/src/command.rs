@@ -13,6 +13,7 @@ use sluicegate_transport::transport::{Transport, TransportConfig};
 
 use crate::engine::Engine;
 use crate::link::Link;
+use crate::publication::Publication;
 use crate::session::Session;
 use crate::subscription::Subscription;
 
@@ -27,6 +28,7 @@ impl Engine {
             Command::AddTrack(add) => self.add_track(now, *add),
             Command::RemoveTrack { track } => self.remove_track(now, track),
             Command::MuteTrack { track, muted } => self.mute_track(track, muted),
+            Command::RelayTrack { track, from } => self.relay_track(track, from),
             Command::Subscribe(subscribe) => self.subscribe(now, &subscribe),
             Command::Unsubscribe { session, track } => self.unsubscribe(now, session, track),
             Command::ConfigureSubscription { session, track, disabled } => {
@@ -35,9 +37,10 @@ impl Engine {
             Command::DataTaken { session, bytes } => self.data_taken(session, bytes),
             Command::SendData { sessions, channel, payload } => {
                 for session in sessions {
-                    self.send_data(now, session, channel, &payload);
+                    self.contain(now, |engine| engine.send_data(now, session, channel, &payload), |_| Some(session));
                 }
             }
+            Command::Fault(fault) => self.fault(fault),
         }
     }
 
@@ -96,6 +99,7 @@ impl Engine {
 
     pub(crate) fn remove_session(&mut self, now: Instant, key: SessionKey) {
         let Some(index) = self.by_session.remove(&key) else { return };
+        self.forget_awaited(key, None);
         let Some(session) = self.sessions.get_mut(index as usize) else { return };
         let (publications, subscriptions) = (std::mem::take(&mut session.publications), std::mem::take(&mut session.subscriptions));
         for publication in publications {
@@ -132,9 +136,9 @@ impl Engine {
 
     fn remove_track(&mut self, now: Instant, track: TrackKey) {
         if let Some(&publication) = self.by_track.get(&track) {
-            let session = self.publications[publication as usize].session;
+            let session = self.publications.get(publication as usize).and_then(Publication::session);
             self.end_publication(now, publication);
-            if let Some(session) = self.sessions.get_mut(session as usize) {
+            if let Some(session) = session.and_then(|session| self.sessions.get_mut(session as usize)) {
                 session.publications.retain(|known| *known != publication);
             }
             return;
@@ -161,9 +165,12 @@ impl Engine {
         }
     }
 
-    fn subscribe(&mut self, now: Instant, subscribe: &Subscribe) {
+    pub(crate) fn subscribe(&mut self, now: Instant, subscribe: &Subscribe) {
         let Some(index) = self.session_index(subscribe.session) else { return };
-        let Some(&publication) = self.by_track.get(&subscribe.track) else { return };
+        let Some(&publication) = self.by_track.get(&subscribe.track) else {
+            self.await_track(subscribe);
+            return;
+        };
         if self.subscription_of(index, subscribe.track).is_some() {
             return;
         }
@@ -207,12 +214,14 @@ impl Engine {
     }
 
     fn unsubscribe(&mut self, now: Instant, session: SessionKey, track: TrackKey) {
+        self.forget_awaited(session, Some(track));
         let Some(index) = self.session_index(session) else { return };
         let Some(subscription) = self.subscription_of(index, track) else { return };
         self.end_subscription(now, subscription);
     }
 
     fn configure_subscription(&mut self, now: Instant, session: SessionKey, track: TrackKey, disabled: bool) {
+        self.configure_awaited(session, track, disabled);
         let Some(index) = self.session_index(session) else { return };
         let Some(subscription) = self.subscription_of(index, track) else { return };
         let state = &mut self.subscriptions[subscription as usize];

@@ -7,13 +7,14 @@ use std::time::Instant;
 use slab::Slab;
 use sluicegate_contract::meter::Meters;
 use sluicegate_contract::time::WallClock;
-use sluicegate_contract::{Command, Event, SessionKey, TrackKey};
+use sluicegate_contract::{Command, Event, SessionKey, TrackKey, WorkerKey};
 use sluicegate_transport::certificate::Certificate;
 
 use crate::demux::{Demux, Path};
 use crate::link::Link;
 use crate::pacer::Pacer;
 use crate::publication::Publication;
+use crate::relay::Relays;
 use crate::session::Session;
 use crate::subscription::Subscription;
 use crate::timer::Timers;
@@ -21,6 +22,8 @@ use crate::timer::Timers;
 /// What a worker is given at its start.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
+    /// The worker's own name among its peers.
+    pub worker: WorkerKey,
     /// Our addresses as clients know them, in the order of the worker's sockets.
     pub candidates: Vec<SocketAddr>,
     /// Shared by every PeerConnection of the process.
@@ -58,6 +61,7 @@ pub struct Engine {
     /// Sessions with data messages to send, in turn; and since when.
     pub(crate) data_ready: VecDeque<u32>,
     pub(crate) data_since: Option<Instant>,
+    pub(crate) relays: Relays,
     pub(crate) outbox: Outbox,
     pub(crate) events: VecDeque<Event>,
 
@@ -81,6 +85,7 @@ impl Engine {
             timers: Timers::default(),
             data_ready: VecDeque::new(),
             data_since: None,
+            relays: Relays::default(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
             by_session: HashMap::new(),
@@ -91,7 +96,8 @@ impl Engine {
 
     /// Carries out one command. Unknown keys are ignored: what they named is gone.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
-        self.command(now, command);
+        let session = command.session();
+        self.contain(now, |engine| engine.command(now, command), |_| session);
     }
 
     /// Takes one datagram that arrived on the socket `local`; it is decrypted in place.
@@ -99,7 +105,12 @@ impl Engine {
         let Ok(local) = u16::try_from(local) else { return };
         self.meters.datagrams_up += 1;
         self.meters.bytes_up += datagram.len() as u64;
-        self.receive(now, Path { local, remote: source }, datagram);
+        let path = Path { local, remote: source };
+        let whose = |engine: &Self| {
+            let link = engine.demux.by_path(&path)?;
+            engine.key_of(engine.links.get(link as usize)?.session)
+        };
+        self.contain(now, |engine| engine.receive(now, path, datagram), whose);
     }
 
     /// Serves every session whose time has come.
@@ -137,7 +148,10 @@ impl Engine {
 
     /// The counters, with live objects as they are now.
     pub fn meters(&self) -> Meters {
+        let (live_relays_down, live_relays_up) = self.live_relays();
         Meters {
+            live_relays_down,
+            live_relays_up,
             live_sessions: self.sessions.len() as u64,
             live_transports: self.links.len() as u64,
             live_publications: self.publications.len() as u64,

@@ -12,11 +12,13 @@ pub mod subscription;
 pub mod timer;
 
 mod command;
+mod contain;
 mod data;
 mod link;
 mod negotiate;
 mod pacer;
 mod receive;
+mod relay;
 mod report;
 mod rtcp;
 mod service;

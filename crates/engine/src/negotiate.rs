@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use sluicegate_contract::command::{AddTrack, PcMode, PcTarget};
 use sluicegate_contract::event::{MidTrack, SubscriptionError};
+use sluicegate_contract::relay::LayerSet;
 use sluicegate_contract::{Event, SessionKey, TrackKey};
 use sluicegate_rtp::codec::MediaKind;
 use sluicegate_sfu::down_track::{DownTrack, DownTrackConfig};
@@ -13,7 +14,7 @@ use sluicegate_transport::negotiate::{NegotiatedCodec, OfferedSection, PublishHi
 
 use crate::engine::Engine;
 use crate::link::Route;
-use crate::publication::{Announced, Publication};
+use crate::publication::{Announced, Origin, Publication};
 use crate::subscription::{DownLine, PayloadTypes, Rtx};
 
 impl Engine {
@@ -185,13 +186,16 @@ impl Engine {
             codecs: receive.codecs.iter().map(numbered).collect(),
             repairs: receive.codecs.iter().filter_map(|codec| Some((codec.rtx?, codec.payload_type))).collect(),
             extensions: receive.extensions,
+            relays: Vec::new(),
+            told_alive: LayerSet::default(),
+            origin: Origin::Session { session: index, transport: link },
+            wanted: LayerSet::default(),
             key: add.track,
             subscriptions: Vec::new(),
-            session: index,
-            transport: link,
             kind: receive.kind,
             codec,
             fmtp: first.fmtp.clone(),
+            screen_share: add.screen_share,
             mid: mid.into(),
             rids: in_order(rids),
         };

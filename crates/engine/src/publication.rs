@@ -1,7 +1,8 @@
 //! A track that comes up: its announcement, its m-line, its receiver, and who gets it.
 
-use sluicegate_contract::TrackKey;
 use sluicegate_contract::command::AddTrack;
+use sluicegate_contract::relay::LayerSet;
+use sluicegate_contract::{TrackKey, WorkerKey};
 use sluicegate_rtp::codec::{Codec, MediaKind};
 use sluicegate_rtp::extension::ExtensionMap;
 use sluicegate_sfu::fanout::Fanout;
@@ -21,21 +22,58 @@ pub struct Publication {
     /// Repair payload types and the ones they repair.
     pub repairs: Vec<(u8, u8)>,
     pub extensions: ExtensionMap,
+    /// Other workers that have subscribers of it.
+    pub relays: Vec<RelaySink>,
+    /// The layers that were last told alive to them.
+    pub told_alive: LayerSet,
 
     // cold
+    pub origin: Origin,
+    /// Of a relayed track: the layers its publisher's worker was asked for.
+    pub wanted: LayerSet,
     pub key: TrackKey,
     /// Everybody who subscribed, active or not.
     pub subscriptions: Vec<u32>,
-    pub session: u32,
-    pub transport: TransportIndex,
     pub kind: MediaKind,
     pub codec: Codec,
     pub fmtp: String,
+    pub screen_share: bool,
     pub mid: Box<str>,
     pub rids: Vec<Box<str>>,
 }
 
+/// Where a track comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A participant's transport on this worker.
+    Session { session: u32, transport: TransportIndex },
+    /// Another worker.
+    Relay { worker: WorkerKey },
+}
+
+/// Another worker that gets a track.
+#[derive(Clone, Copy, Debug)]
+pub struct RelaySink {
+    pub worker: WorkerKey,
+    pub wanted: LayerSet,
+    /// Layers that wait for a key frame, because the lane was full.
+    pub blocked: LayerSet,
+}
+
 impl Publication {
+    /// The session that publishes it here.
+    pub fn session(&self) -> Option<u32> {
+        match self.origin {
+            Origin::Session { session, .. } => Some(session),
+            Origin::Relay { .. } => None,
+        }
+    }
+
+    /// Whether it comes up on this transport.
+    pub fn comes_on(&self, link: TransportIndex) -> bool {
+        matches!(self.origin, Origin::Session { transport, .. } if transport == link)
+    }
+
     /// The codec that a payload type of this m-line carries.
     pub fn codec_of(&self, payload_type: u8) -> Option<Codec> {
         self.codecs.iter().find(|(pt, _)| *pt == payload_type).map(|(_, codec)| *codec)

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use sluicegate_contract::command::Fault;
 use sluicegate_rtp::extension::Extensions;
 use sluicegate_rtp::header::{self, Kind, RtpHeader};
 use sluicegate_sfu::down_track::Forwarding;
@@ -56,6 +57,7 @@ impl Engine {
         let Some(state) = self.links.get_mut(link as usize) else { return };
         state.transport.connection.handle_datagram(now, path.remote, destination, datagram);
         let session = state.session;
+        self.check_fault(session, Fault::Datagram);
         self.touch(session);
     }
 
@@ -93,8 +95,8 @@ impl Engine {
             _ => false,
         };
         let layer = Layer(route.layer);
-        let Some(session) = self.sessions.get(publication.session as usize) else { return };
-        let clock = &session.clock;
+        let Some(session) = publication.session() else { return };
+        let Some(clock) = self.sessions.get(session as usize).map(|state| &state.clock) else { return };
         let original = if route.rtx { publication.repaired_by(header.payload_type) } else { Some(header.payload_type) };
         let Some((payload_type, codec)) = original.and_then(|pt| Some((pt, publication.codec_of(pt)?))) else {
             self.meters.dropped_unmapped += 1;
@@ -106,7 +108,6 @@ impl Engine {
         } else {
             publication.receiver.handle_rtp(now, &opened)
         };
-        let session = publication.session;
         match received {
             Some(received) => {
                 self.meters.packets_up += 1;
@@ -121,11 +122,15 @@ impl Engine {
     }
 
     /// Out to every sink of the track: a table and a loop.
-    fn fan_out(&mut self, now: Instant, index: u32, received: &Received) {
+    pub(crate) fn fan_out(&mut self, now: Instant, index: u32, received: &Received) {
         let Some(publication) = self.publications.get_mut(index as usize) else { return };
         if publication.muted {
             return;
         }
+        if !publication.relays.is_empty() {
+            self.relay_packet(now, index, received);
+        }
+        let Some(publication) = self.publications.get_mut(index as usize) else { return };
         let Some(target) = publication.receiver.target(now) else { return };
         let mut awaited = false;
         for &subscription in publication.fanout.active() {
@@ -144,7 +149,7 @@ impl Engine {
         }
         // asked again with every packet that is of no use, as often as the throttle allows
         if awaited {
-            publication.receiver.request_key_frame(now, target);
+            self.ask_key_frame(now, index, target);
         }
     }
 

@@ -27,6 +27,20 @@ impl Engine {
             self.send_receiver_report(now, link);
             self.send_sender_reports(now, link);
             self.report_quality(now, link);
+            self.report_layers(now, link);
+        }
+    }
+
+    /// The layers of what this link publishes, to other workers that have it.
+    fn report_layers(&mut self, now: Instant, link: u32) {
+        let Some(session) = self.links.get(link as usize).map(|state| state.session) else { return };
+        for at in 0.. {
+            let Some(publication) = self.sessions.get(session as usize).and_then(|s| s.publications.get(at).copied()) else {
+                return;
+            };
+            if self.publications.get(publication as usize).is_some_and(|p| p.comes_on(link)) {
+                self.tell_layers(now, publication);
+            }
         }
     }
 
@@ -46,7 +60,7 @@ impl Engine {
         let Some(count) = self.sessions.get(session as usize).map(|session| session.publications.len()) else { return };
         for at in 0..count {
             let publication = self.sessions[session as usize].publications[at];
-            let Some(publication) = self.publications.get_mut(publication as usize).filter(|p| p.transport == link) else {
+            let Some(publication) = self.publications.get_mut(publication as usize).filter(|p| p.comes_on(link)) else {
                 continue;
             };
             publication.receiver.handle_timeout(now);
@@ -77,7 +91,7 @@ impl Engine {
         let Some(session) = self.sessions.get(state.session as usize) else { return };
         let mut blocks = ArrayVec::<ReportBlock, BLOCKS_MAX>::new();
         for &publication in &session.publications {
-            if let Some(publication) = self.publications.get_mut(publication as usize).filter(|p| p.transport == link) {
+            if let Some(publication) = self.publications.get_mut(publication as usize).filter(|p| p.comes_on(link)) {
                 publication.receiver.report_blocks(now, |block| {
                     let _ = blocks.try_push(block);
                 });

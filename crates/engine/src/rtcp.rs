@@ -123,11 +123,10 @@ impl Engine {
     fn key_frame_asked(&mut self, now: Instant, link: u32, ssrc: u32) {
         self.meters.plis_up += 1;
         let Some(subscription) = self.line_with(link, ssrc).and_then(|s| self.subscriptions.get(s as usize)) else { return };
-        let Some(publication) = self.publications.get_mut(subscription.publication as usize) else { return };
+        let index = subscription.publication;
+        let Some(publication) = self.publications.get(index as usize) else { return };
         let layer = publication.receiver.target(now).unwrap_or(Layer(0));
-        publication.receiver.request_key_frame(now, layer);
-        let session = publication.session;
-        self.touch(session);
+        self.ask_key_frame(now, index, layer);
     }
 
     /// The subscription that sends `ssrc` on this link.

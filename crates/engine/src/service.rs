@@ -3,12 +3,14 @@
 
 use std::time::Instant;
 
-use sluicegate_contract::Event;
+use sluicegate_contract::command::Fault;
 use sluicegate_contract::event::TransportState;
+use sluicegate_contract::{Event, Relay};
 use sluicegate_transport::connection::Output;
 
 use crate::demux::Path;
 use crate::engine::Engine;
+use crate::publication::Origin;
 
 impl Engine {
     pub(crate) fn service_dirty(&mut self, now: Instant) {
@@ -16,7 +18,8 @@ impl Engine {
         for index in dirty.drain(..) {
             let Some(session) = self.sessions.get_mut(index as usize) else { continue };
             session.dirty = false;
-            self.service(now, index);
+            let key = session.key;
+            self.contain(now, |engine| engine.service(now, index), |_| Some(key));
         }
         // what the service itself touched waits for the next flush
         dirty.append(&mut self.dirty);
@@ -24,6 +27,7 @@ impl Engine {
     }
 
     fn service(&mut self, now: Instant, index: u32) {
+        self.check_fault(index, Fault::Service);
         self.offer_if_due(now, index);
         let links = self.sessions[index as usize].transports();
         for link in links {
@@ -102,19 +106,19 @@ impl Engine {
     /// Puts the subscription into the fan-out of its track, or takes it out: what is disabled or not negotiated costs nothing.
     pub(crate) fn refresh_sink(&mut self, now: Instant, index: u32) {
         let Some(subscription) = self.subscriptions.get_mut(index as usize) else { return };
-        let Some(publication) = self.publications.get_mut(subscription.publication as usize) else { return };
+        let source = subscription.publication;
+        let Some(publication) = self.publications.get_mut(source as usize) else { return };
         match &mut subscription.line {
             Some(line) if !subscription.disabled => {
                 line.down_track.pause();
                 publication.fanout.add(index);
                 if let Some(layer) = publication.receiver.target(now) {
-                    publication.receiver.request_key_frame(now, layer);
+                    self.ask_key_frame(now, source, layer);
                 }
             }
             _ => publication.fanout.remove(index),
         }
-        let session = publication.session;
-        self.touch(session);
+        self.refresh_want(now, source);
     }
 
     pub(crate) fn set_muted(&mut self, index: u32, muted: bool) {
@@ -128,21 +132,25 @@ impl Engine {
                 line.down_track.pause();
             }
         }
+        self.tell_relays(index, |track| Relay::Muted { track, muted });
     }
 
     /// The track is over: nobody has it any more. Its session forgets it at the caller's hand.
     pub(crate) fn end_publication(&mut self, now: Instant, index: u32) {
         let Some(publication) = self.publications.get_mut(index as usize) else { return };
         let subscriptions = std::mem::take(&mut publication.subscriptions);
-        let (key, link) = (publication.key, publication.transport);
+        let (key, origin) = (publication.key, publication.origin);
+        self.by_track.remove(&key);
+        self.tell_relays(index, |track| Relay::Ended { track });
         for subscription in subscriptions {
             self.end_subscription(now, subscription);
         }
-        if let Some(state) = self.links.get_mut(link as usize) {
+        if let Origin::Session { transport, .. } = origin
+            && let Some(state) = self.links.get_mut(transport as usize)
+        {
             state.routes.remove_publication(index);
         }
-        self.by_track.remove(&key);
-        self.publications.remove(index as usize);
+        self.publications.try_remove(index as usize);
     }
 
     /// Ends one subscription of a session that stays: its section becomes free with the next description.
@@ -167,6 +175,7 @@ impl Engine {
         if let Some(publication) = self.publications.get_mut(subscription.publication as usize) {
             publication.fanout.remove(index);
             publication.subscriptions.retain(|known| *known != index);
+            self.end_if_unwanted(subscription.publication);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sluicegate_contract::SessionKey;
-use sluicegate_contract::command::{AddSession, PcMode};
+use sluicegate_contract::command::{AddSession, Fault, PcMode};
 use sluicegate_contract::entropy::Entropy;
 use sluicegate_rtp::codec::Codec;
 
@@ -45,6 +45,8 @@ pub struct Session {
     pub unclaimed: Vec<String>,
     pub(crate) data: SessionData,
     pub quality: QualityMeter,
+    /// A panic that was asked for.
+    pub fault: Option<Fault>,
 }
 
 impl Session {
@@ -73,6 +75,7 @@ impl Session {
             unclaimed: Vec::new(),
             data: SessionData::default(),
             quality: QualityMeter::default(),
+            fault: None,
         }
     }
 

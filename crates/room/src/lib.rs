@@ -9,6 +9,7 @@
 pub mod config;
 pub mod input;
 pub mod output;
+pub mod placement;
 pub mod room;
 pub mod timer;
 

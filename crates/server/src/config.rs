@@ -80,6 +80,10 @@ pub struct Prometheus {
 pub struct Rtc {
     /// First and last.
     pub udp_port: Option<(u16, u16)>,
+    /// Media threads, one port each; 0: one per core, as far as there are ports.
+    pub workers: u32,
+    /// Per cent of a core; none: the control plane's own.
+    pub worker_warm_percent: Option<u32>,
     pub port_range_start: u16,
     pub port_range_end: u16,
     pub tcp_port: u16,
@@ -217,6 +221,19 @@ impl Config {
             (0, None) => MEDIA_RANGE,
             (start, _) => (start, self.rtc.port_range_end),
         }
+    }
+
+    /// How many media threads: one port each, never more than there are ports.
+    pub fn workers(&self) -> u16 {
+        let (first, last) = self.media_ports();
+        let ports = last.saturating_sub(first).saturating_add(1);
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
+        let asked = match self.rtc.workers {
+            0 => cores().min(ports),
+            workers => u16::try_from(workers).unwrap_or(u16::MAX),
+        };
+        // a first port of 0 means free ones, as many as are asked for
+        if first == 0 { asked } else { asked.min(ports) }
     }
 
     /// 0: none.

@@ -1,4 +1,4 @@
-//! The media plane: its sockets, its thread, and the channels between it and the control plane.
+//! The media plane: its sockets, its threads, and the channels between it and the control plane.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sluicegate_contract::Command;
 use sluicegate_contract::limit::{COMMANDS_MAX, EVENTS_MAX};
 use sluicegate_contract::meter::Meters;
 use sluicegate_contract::time::WallClock;
-use sluicegate_control::MediaPort;
+use sluicegate_contract::{Command, WorkerKey};
+use sluicegate_control::{MediaPort, WorkerPort};
 use sluicegate_worker::{Certificate, Full, Report, UdpPort, UdpPorts, Worker, WorkerConfig};
 use tokio::sync::{mpsc, watch};
 
@@ -36,17 +36,18 @@ pub enum MediaError {
     Worker(#[from] sluicegate_worker::WorkerError),
 }
 
-/// Opens the sockets and starts the thread. Within a tokio runtime.
+/// Opens the sockets and starts the threads. Within a tokio runtime.
 pub fn start(config: &Config) -> Result<Media, MediaError> {
-    let (port, _) = config.media_ports();
-    let udp = open(config, port)?;
-    let advertised = udp.advertised();
-    tracing::info!(candidates = ?advertised, "media addresses that clients are told");
-    let (events, received) = mpsc::channel(EVENTS_MAX);
-    let (meters_sender, meters) = watch::channel(Meters::default());
+    let (first, _) = config.media_ports();
+    let udp = (0..config.workers()).map(|index| open(config, port_of(first, index))).collect::<Result<Vec<_>, _>>()?;
+    let advertised: Vec<_> = udp.iter().map(UdpPorts::advertised).collect();
+    tracing::info!(candidates = ?advertised, "media addresses that clients are told, by worker");
+    let (events, received) = mpsc::channel(EVENTS_MAX * udp.len());
+    let (meters_senders, meters): (Vec<_>, Vec<_>) = udp.iter().map(|_| watch::channel(Meters::default())).unzip();
+    let meters_senders = Arc::new(meters_senders);
     let is_behind = Arc::new(AtomicBool::new(false));
     let lost = Arc::clone(&is_behind);
-    let report = move |report| match report {
+    let report = move |worker: WorkerKey, report| match report {
         Report::Event(event) => {
             // closed: the control plane has ended before
             if let Err(mpsc::error::TrySendError::Full(_)) = events.try_send(event)
@@ -55,16 +56,33 @@ pub fn start(config: &Config) -> Result<Media, MediaError> {
                 tracing::error!("the control plane does not keep up with the media plane: reports are lost");
             }
         }
-        Report::Meters(meters) => drop(meters_sender.send_replace(*meters)),
+        Report::Meters(meters) => {
+            if let Some(sender) = meters_senders.get(usize::from(worker.index)) {
+                sender.send_replace(*meters);
+            }
+        }
     };
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let wall_clock = WallClock::new(Instant::now(), unix);
     let certificate = Certificate::generate().map_err(sluicegate_worker::WorkerError::from)?;
-    let worker = Worker::start(WorkerConfig { name: "media-0".to_owned(), udp, certificate, wall_clock }, report)?;
-    let (commands, taken) = mpsc::channel(COMMANDS_MAX);
-    tokio::spawn(pass_on(taken, worker));
-    let udp_ports = advertised.first().map(SocketAddr::port).into_iter().collect();
-    Ok(Media { port: MediaPort { commands, events: received, meters, is_behind }, udp_ports })
+    let worker_config = |(index, udp)| {
+        let certificate = certificate.clone();
+        WorkerConfig { name: format!("media-{index}"), udp, certificate, wall_clock }
+    };
+    let workers = Worker::start_all(udp.into_iter().enumerate().map(worker_config).collect(), report)?;
+    let port = |(worker, meters)| {
+        let (commands, taken) = mpsc::channel(COMMANDS_MAX);
+        tokio::spawn(pass_on(taken, worker));
+        WorkerPort { commands, meters }
+    };
+    let workers = workers.into_iter().zip(meters).map(port).collect();
+    let udp_ports = advertised.iter().filter_map(|addresses| addresses.first()).map(SocketAddr::port).collect();
+    Ok(Media { port: MediaPort { workers, events: received, is_behind }, udp_ports })
+}
+
+/// A free one each where the first is 0.
+fn port_of(first: u16, index: u16) -> u16 {
+    if first == 0 { 0 } else { first + index }
 }
 
 fn open(config: &Config, port: u16) -> Result<UdpPorts, MediaError> {

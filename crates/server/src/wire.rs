@@ -25,6 +25,7 @@ pub fn control_config(config: &Config) -> Result<ControlConfig, ConfigError> {
             body_bytes_max: bytes(limit.max_api_request_body_size),
         },
         in_development: config.development,
+        worker_warm_percent: config.rtc.worker_warm_percent.unwrap_or(ControlConfig::default().worker_warm_percent),
         metrics_login: (!config.prometheus.username.is_empty())
             .then(|| Login { username: config.prometheus.username.clone(), password: config.prometheus.password.clone() }),
     })

@@ -148,6 +148,11 @@ impl DownTrack {
         self.selector.awaited()
     }
 
+    /// The layer that is forwarded.
+    pub fn current(&self) -> Option<Layer> {
+        self.selector.current()
+    }
+
     /// The subscriber misses a packet. A number that we left open because the source lacks it comes by itself when repaired.
     pub fn handle_nack(&mut self, now: Instant, sequence: u16) -> Option<Resend> {
         let newest = self.munger.newest_output()?;

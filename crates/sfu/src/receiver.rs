@@ -2,6 +2,7 @@
 
 pub mod feedback;
 pub mod nack;
+pub mod relay;
 pub mod ring;
 pub mod stats;
 
@@ -19,6 +20,7 @@ use sluicegate_rtp::vp8;
 use crate::clock::{PublisherClock, StreamClock};
 use crate::keyframe::KeyFrameThrottle;
 use nack::{NackGenerator, REQUEST_MAX};
+use relay::RateCounter;
 use ring::{Ring, RingPacket};
 use stats::ReceptionStats;
 
@@ -102,6 +104,8 @@ pub struct Receiver {
     config: ReceiverConfig,
     outputs: ArrayVec<ReceiverOutput, 16>,
     pub dropped: u64,
+    /// Of a relayed track: the layers that are alive by its publisher's worker.
+    told_alive: Option<u8>,
 }
 
 #[derive(Debug)]
@@ -115,6 +119,7 @@ struct LayerState {
     clock: StreamClock,
     last_packet: Option<Instant>,
     key_frames: KeyFrameThrottle,
+    rate: RateCounter,
 }
 
 impl LayerState {
@@ -129,7 +134,7 @@ impl LayerState {
 
 impl Receiver {
     pub fn new(config: ReceiverConfig) -> Self {
-        Self { layers: [None, None, None], config, outputs: ArrayVec::new(), dropped: 0 }
+        Self { layers: [None, None, None], config, outputs: ArrayVec::new(), dropped: 0, told_alive: None }
     }
 
     /// The layer's primary SSRC is known. A new SSRC begins the layer anew.
@@ -149,6 +154,7 @@ impl Receiver {
             clock: StreamClock::new(self.config.clock_rate),
             last_packet: None,
             key_frames: KeyFrameThrottle::default(),
+            rate: RateCounter::default(),
         }));
     }
 
@@ -215,6 +221,7 @@ impl Receiver {
             state.nack.handle_packet(now, ext_seq);
         }
         state.last_packet = Some(now);
+        state.rate.add(payload.len());
         let key_frame = vp8.map_or_else(|| codec::is_key_frame(codec, payload), |vp8| vp8.key_frame && vp8.starts_frame());
         let media_time = state.clock.media_time(now, ext_timestamp, publisher);
         Some(Received {
@@ -261,17 +268,26 @@ impl Receiver {
 
     /// The lowest layer that is alive: the one to forward.
     pub fn target(&self, now: Instant) -> Option<Layer> {
-        let alive = if self.config.screen_share { ALIVE_SCREEN } else { ALIVE };
-        let is_alive = |state: &&Option<Box<LayerState>>| {
-            state.as_ref().and_then(|s| s.last_packet).is_some_and(|last| now.saturating_duration_since(last) < alive)
+        let is_alive = |at: &usize| match self.told_alive {
+            Some(told) => told & 1 << at != 0,
+            None => self.is_alive(now, *at),
         };
-        self.layers.iter().position(|state| is_alive(&state)).map(|at| Layer(at as u8))
+        (0..LAYERS).find(is_alive).map(|at| Layer(at as u8))
+    }
+
+    fn is_alive(&self, now: Instant, layer: usize) -> bool {
+        let alive = if self.config.screen_share { ALIVE_SCREEN } else { ALIVE };
+        let last = self.layers.get(layer).and_then(|state| state.as_ref()?.last_packet);
+        last.is_some_and(|last| now.saturating_duration_since(last) < alive)
     }
 
     /// Somebody needs a key frame of this layer; asked of the publisher as often as the throttle allows.
     pub fn request_key_frame(&mut self, now: Instant, layer: Layer) {
         if self.config.kind == MediaKind::Audio {
             return;
+        }
+        if self.told_alive.is_some() {
+            self.bind_layer(layer, u32::from(layer.0) + 1);
         }
         let Some(state) = self.layers.get_mut(usize::from(layer.0)).and_then(Option::as_mut) else { return };
         if state.key_frames.allow(now, layer.0) {

@@ -70,7 +70,7 @@ impl Forwarding {
         let packet = self.seal(1).pop();
         let sessions = (1..=self.subscribers as u32).map(|index| SessionKey { room: RoomKey(1), index }).collect();
         let payload = message.to_vec().into();
-        let engine = &mut self.world.engine;
+        let engine = &mut self.world.engines[0];
         engine.handle_command(self.now, Command::SendData { sessions, channel: DataChannel::Reliable, payload });
         if let Some(mut packet) = packet {
             engine.handle_datagram(self.now, 0, self.world.nodes[0].address(), &mut packet);
@@ -113,9 +113,9 @@ impl Forwarding {
         let (mut count, mut bytes) = (0, 0);
         for mut packet in packets {
             self.now += step;
-            self.world.engine.handle_timeout(self.now);
-            self.world.engine.handle_datagram(self.now, 0, source, &mut packet);
-            self.world.engine.flush(self.now, &mut |_, _, datagram: &[u8]| {
+            self.world.engines[0].handle_timeout(self.now);
+            self.world.engines[0].handle_datagram(self.now, 0, source, &mut packet);
+            self.world.engines[0].flush(self.now, &mut |_, _, datagram: &[u8]| {
                 count += 1;
                 bytes += datagram.len() as u64;
             });

@@ -7,5 +7,5 @@ pub mod plan;
 pub mod world;
 
 pub use net::Network;
-pub use plan::{Measured, Plan};
+pub use plan::{Measured, Plan, Source, stamp};
 pub use world::World;

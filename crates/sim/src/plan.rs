@@ -22,6 +22,7 @@ pub struct Plan {
     pub seed: u64,
     pub network: Network,
     pub subscribers: usize,
+    pub workers: usize,
     pub duration: Duration,
 }
 
@@ -52,7 +53,7 @@ impl Delivery {
 impl Plan {
     /// Runs the plan; none when the clients did not connect.
     pub fn run(&self) -> Option<Measured> {
-        let mut world = World::new(self.seed, self.network);
+        let mut world = World::with_workers(self.seed, self.network, self.workers);
         let specs = vec![PublishSpec::new("mic", Codec::Opus), PublishSpec::new("cam", Codec::Vp8)];
         let publisher = world.join("publisher", specs);
         for index in 0..self.subscribers {
@@ -129,6 +130,11 @@ impl Source {
         Self { begin, index: 0, audio: 0, video: 0, sent: BTreeMap::new() }
     }
 
+    /// The index of the next packet.
+    pub fn next_index(&self) -> u64 {
+        self.index
+    }
+
     pub fn send(&mut self, world: &mut World, node: usize, duration: Duration) {
         let end = world.now + duration;
         loop {
@@ -178,7 +184,7 @@ impl Source {
 }
 
 /// The index that a packet carries.
-fn stamp(kind: MediaKind, payload: &[u8]) -> Option<u64> {
+pub fn stamp(kind: MediaKind, payload: &[u8]) -> Option<u64> {
     let at = if kind == MediaKind::Audio { 0 } else { 5 };
     payload.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes)
 }

@@ -1,12 +1,15 @@
-//! One room on one worker, its clients, and the networks between them.
+//! One room on one worker or several, its clients, and the networks between them.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use sluicegate_contract::Command;
 use sluicegate_contract::entropy::Entropy;
+use sluicegate_contract::event::SessionEnd;
 use sluicegate_contract::time::WallClock;
-use sluicegate_contract::{Event, RoomKey};
+use sluicegate_contract::{Event, Relay, RoomKey, SessionKey, WorkerKey};
 use sluicegate_engine::{Certificate, Engine, EngineConfig};
 use sluicegate_load::{Arrival, Client, ClientConfig, Output, PublishSpec};
 use sluicegate_proto::grant::VideoGrant;
@@ -14,12 +17,18 @@ use sluicegate_proto::pb;
 use sluicegate_proto::token::Claims;
 use sluicegate_room::input::{ConnectionKey, Join, SignalMode};
 use sluicegate_room::output::Output as RoomOutput;
+use sluicegate_room::placement::Placement;
 use sluicegate_room::{Input, Room, RoomConfig};
 
 use crate::net::{Datagram, Link, Network};
 
-/// The server's address in every world.
-pub const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 7882);
+/// The server's port in every world; further workers have the next ones.
+const PORT: u16 = 7882;
+
+fn server(worker: usize) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), PORT + worker as u16)
+}
+
 /// Unix time at the world's beginning.
 const BEGIN_UNIX: Duration = Duration::from_secs(1_800_000_000);
 
@@ -43,7 +52,11 @@ pub struct World {
     pub now: Instant,
     pub begin: Instant,
     pub room: Room,
-    pub engine: Engine,
+    pub engines: Vec<Engine>,
+    /// Batches between workers find no room.
+    pub relays_are_full: bool,
+    placement: Placement,
+    configs: Vec<EngineConfig>,
     pub nodes: Vec<Node>,
     pub closed: bool,
     network: Network,
@@ -54,19 +67,34 @@ pub struct World {
 }
 
 impl World {
+    /// With one worker.
     pub fn new(seed: u64, network: Network) -> Self {
+        Self::with_workers(seed, network, 1)
+    }
+
+    /// Sessions go to the workers in turn.
+    pub fn with_workers(seed: u64, network: Network, workers: usize) -> Self {
         let now = Instant::now();
         let mut entropy = Entropy::new(seed);
         let certificate = Certificate::generate().unwrap_or_else(|error| unreachable!("{error}"));
         let clock = WallClock::new(now, BEGIN_UNIX);
-        let engine = Engine::new(EngineConfig { candidates: vec![SERVER], certificate: certificate.clone(), wall_clock: clock });
+        let config = |worker| EngineConfig {
+            worker: WorkerKey::local(worker as u16),
+            candidates: vec![server(worker)],
+            certificate: certificate.clone(),
+            wall_clock: clock,
+        };
+        let configs: Vec<EngineConfig> = (0..workers).map(config).collect();
         let room =
             Room::new(now, RoomConfig::default(), RoomKey(1), "sim", pb::CreateRoomRequest::default(), clock, entropy.next_u64());
         Self {
             now,
             begin: now,
             room,
-            engine,
+            engines: configs.iter().cloned().map(Engine::new).collect(),
+            relays_are_full: false,
+            placement: Placement::default(),
+            configs,
             nodes: Vec::new(),
             closed: false,
             network,
@@ -172,12 +200,12 @@ impl World {
 
     fn next(&self) -> Option<Instant> {
         let room = self.room.poll_timeout().map(|(at, _)| at);
-        let engine = self.engine.poll_timeout().map(|(at, _)| at);
+        let engines = self.engines.iter().filter_map(|engine| engine.poll_timeout().map(|(at, _)| at));
         let nodes = self.nodes.iter().flat_map(|node| {
             let links = node.up.iter().chain(&node.down).filter_map(Link::next);
             links.chain(node.client.poll_timeout())
         });
-        nodes.chain(room).chain(engine).min()
+        nodes.chain(room).chain(engines).min()
     }
 
     fn step(&mut self) {
@@ -185,11 +213,16 @@ impl World {
         if self.room.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.room.handle_timeout(now);
         }
-        self.engine.handle_timeout(now);
+        for engine in &mut self.engines {
+            engine.handle_timeout(now);
+        }
         for index in 0..self.nodes.len() {
             for at in [0, 1] {
                 while let Some(mut datagram) = self.nodes[index].up[at].poll(now) {
-                    self.engine.handle_datagram(now, 0, datagram.source, &mut datagram.contents);
+                    let worker = usize::from(datagram.destination.port().wrapping_sub(PORT));
+                    if let Some(engine) = self.engines.get_mut(worker) {
+                        engine.handle_datagram(now, 0, datagram.source, &mut datagram.contents);
+                    }
                 }
                 while let Some(mut datagram) = self.nodes[index].down[at].poll(now) {
                     self.nodes[index].client.handle_datagram(now, at, datagram.source, &mut datagram.contents);
@@ -207,6 +240,7 @@ impl World {
         loop {
             let mut moved = self.carry_room();
             self.flush();
+            moved |= self.carry_relays();
             moved |= self.carry_events();
             moved |= self.carry_clients();
             if !moved {
@@ -229,7 +263,7 @@ impl World {
                 }
                 RoomOutput::Media(command) => {
                     self.decisions.push(kind(&format!("{command:?}")));
-                    self.engine.handle_command(self.now, command);
+                    self.command(command);
                 }
                 RoomOutput::Closed => self.closed = true,
                 _ => {}
@@ -238,14 +272,68 @@ impl World {
         moved
     }
 
+    /// To the workers it concerns; a panic that belongs to no session begins the worker anew, as its thread does.
+    pub fn command(&mut self, command: Command) {
+        if let Command::AddSession(add) = &command {
+            let worker = add.session.index as usize % self.engines.len();
+            self.placement.place(add.session, WorkerKey::local(worker as u16));
+        }
+        let (now, engines) = (self.now, &mut self.engines);
+        let mut panicked = None;
+        self.placement.route(command, |worker, command| {
+            let index = usize::from(worker.index);
+            let outcome = catch_unwind(AssertUnwindSafe(|| engines[index].handle_command(now, command)));
+            if outcome.is_err() {
+                panicked = Some(index);
+            }
+        });
+        if let Some(worker) = panicked {
+            self.restart(worker);
+        }
+    }
+
+    fn restart(&mut self, worker: usize) {
+        let lost: Vec<SessionKey> = self.engines[worker].sessions().collect();
+        self.engines[worker] = Engine::new(self.configs[worker].clone());
+        for (index, engine) in self.engines.iter_mut().enumerate() {
+            if index != worker {
+                engine.handle_relay(self.now, WorkerKey::local(worker as u16), Relay::Restarted);
+            }
+        }
+        for session in lost {
+            let event = Event::SessionEnded { session, why: SessionEnd::Panicked };
+            self.room.handle_input(self.now, Input::Media(event));
+        }
+    }
+
+    fn carry_relays(&mut self) -> bool {
+        let mut moved = false;
+        for from in 0..self.engines.len() {
+            let from_key = WorkerKey::local(from as u16);
+            while let Some((to, message)) = self.engines[from].poll_relay() {
+                moved = true;
+                if let (Relay::Packets(batch), true) = (&message, self.relays_are_full) {
+                    self.engines[from].relay_overflowed(self.now, to, batch);
+                    continue;
+                }
+                if let Some(batch) = self.engines[usize::from(to.index)].handle_relay(self.now, from_key, message) {
+                    self.engines[from].recycle(batch);
+                }
+            }
+        }
+        moved
+    }
+
     fn carry_events(&mut self) -> bool {
         let mut moved = false;
-        while let Some(event) = self.engine.poll_event() {
-            moved = true;
-            if !matches!(event, Event::Data { .. }) {
-                self.decisions.push(kind(&format!("{event:?}")));
+        for at in 0..self.engines.len() {
+            while let Some(event) = self.engines[at].poll_event() {
+                moved = true;
+                if !matches!(event, Event::Data { .. }) {
+                    self.decisions.push(kind(&format!("{event:?}")));
+                }
+                self.room.handle_input(self.now, Input::Media(event));
             }
-            self.room.handle_input(self.now, Input::Media(event));
         }
         moved
     }
@@ -275,12 +363,14 @@ impl World {
 
     fn flush(&mut self) {
         let (nodes, now) = (&mut self.nodes, self.now);
-        self.engine.flush(now, &mut |_, destination, contents: &[u8]| {
-            let Some(node) = nodes.iter_mut().find(|node| node.addresses.contains(&destination)) else { return };
-            let at = usize::from(node.addresses[1] == destination);
-            node.count(contents);
-            node.down[at].send(now, Datagram { source: SERVER, destination, contents: contents.to_vec() });
-        });
+        for (worker, engine) in self.engines.iter_mut().enumerate() {
+            engine.flush(now, &mut |_, destination, contents: &[u8]| {
+                let Some(node) = nodes.iter_mut().find(|node| node.addresses.contains(&destination)) else { return };
+                let at = usize::from(node.addresses[1] == destination);
+                node.count(contents);
+                node.down[at].send(now, Datagram { source: server(worker), destination, contents: contents.to_vec() });
+            });
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sluicegate_engine::Engine;
 use sluicegate_load::PublishSpec;
 use sluicegate_rtp::codec::Codec;
 use sluicegate_sim::{Network, World};
@@ -13,8 +14,11 @@ fn publish() -> Vec<PublishSpec> {
 }
 
 fn live(world: &World) -> [u64; 5] {
-    let meters = world.engine.meters();
-    [meters.live_sessions, meters.live_transports, meters.live_publications, meters.live_subscriptions, meters.live_addresses]
+    let of = |engine: &Engine| {
+        let meters = engine.meters();
+        [meters.live_sessions, meters.live_transports, meters.live_publications, meters.live_subscriptions, meters.live_addresses]
+    };
+    world.engines.iter().map(of).fold([0; 5], |sum, one| std::array::from_fn(|at| sum[at] + one[at]))
 }
 
 #[test]

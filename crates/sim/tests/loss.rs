@@ -6,7 +6,7 @@ use sluicegate_sim::{Measured, Network, Plan};
 
 fn run(loss: f32, seed: u64) -> Measured {
     let network = Network { loss, delay: Duration::from_millis(40), jitter: Duration::ZERO, spares_handshakes: false };
-    let plan = Plan { seed, network, subscribers: 2, duration: Duration::from_secs(60) };
+    let plan = Plan { seed, network, subscribers: 2, workers: 1, duration: Duration::from_secs(60) };
     plan.run().expect("all clients connect")
 }
 

@@ -4,6 +4,7 @@
 //! a function that must not block.
 
 pub mod mailbox;
+mod peer;
 pub mod udp;
 pub mod worker;
 

@@ -36,7 +36,7 @@ impl CommandSender {
     }
 }
 
-pub(crate) fn lane(waker: mio::Waker) -> (CommandSender, Receiver<Command>) {
+pub(crate) fn lane(waker: Arc<mio::Waker>) -> (CommandSender, Receiver<Command>) {
     let (lane, receiver) = crossbeam_channel::bounded(COMMANDS_MAX);
-    (CommandSender { lane, waker: Arc::new(waker) }, receiver)
+    (CommandSender { lane, waker }, receiver)
 }

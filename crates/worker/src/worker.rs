@@ -1,16 +1,20 @@
-//! The loop: commands, due timers, datagrams, flush, reports, sleep until the earliest deadline.
+//! The loop: commands, other workers' mail, due timers, datagrams, flush, reports, sleep until the earliest deadline.
 
 use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use mio::{Events, Interest, Poll, Token};
+use sluicegate_contract::event::SessionEnd;
 use sluicegate_contract::time::WallClock;
-use sluicegate_contract::{Command, Event, meter::Meters};
+use sluicegate_contract::{Command, Event, Relay, WorkerKey, meter::Meters};
 use sluicegate_engine::{Certificate, CertificateError, Engine, EngineConfig};
 
 use crate::mailbox::{self, CommandSender};
+use crate::peer::{self, Bell, Peers};
 use crate::udp::UdpPorts;
 
 /// Datagrams taken from one socket before timers and commands have their turn again.
@@ -20,6 +24,8 @@ const COMMANDS_PER_TICK: usize = 256;
 /// The largest datagram that is looked at; a longer one is cut by the kernel and then fails to authenticate.
 const DATAGRAM_MAX: usize = 2048;
 const METERS_INTERVAL: Duration = Duration::from_millis(500);
+/// How soon another worker's full lane is tried again.
+const FULL_WAIT: Duration = Duration::from_millis(1);
 const WAKE: Token = Token(usize::MAX);
 
 /// What leaves a worker.
@@ -58,18 +64,57 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread. `report` must not block; it ends when every [`CommandSender`] is dropped.
-    pub fn start(config: WorkerConfig, report: impl FnMut(Report) + Send + 'static) -> Result<Self, WorkerError> {
-        let poll = Poll::new().map_err(WorkerError::Poll)?;
-        let waker = mio::Waker::new(poll.registry(), WAKE).map_err(WorkerError::Poll)?;
+    /// Starts one thread per configuration, with lanes between them; the first is worker 0. `report` must not block. The threads
+    /// end when every [`CommandSender`] is dropped.
+    pub fn start_all(
+        configs: Vec<WorkerConfig>,
+        report: impl FnMut(WorkerKey, Report) + Clone + Send + 'static,
+    ) -> Result<Vec<Self>, WorkerError> {
+        let polls = configs.iter().map(|_| Poll::new()).collect::<Result<Vec<_>, _>>().map_err(WorkerError::Poll)?;
+        let waker = |poll: &Poll| mio::Waker::new(poll.registry(), WAKE).map(Arc::new);
+        let wakers = polls.iter().map(waker).collect::<Result<Vec<_>, _>>().map_err(WorkerError::Poll)?;
+        let peers = peer::mesh(wakers.iter().cloned().map(Bell::new).collect());
+        let mut workers = Vec::new();
+        for (index, ((config, poll), (waker, peers))) in
+            configs.into_iter().zip(polls).zip(wakers.into_iter().zip(peers)).enumerate()
+        {
+            let worker = WorkerKey::local(u16::try_from(index).unwrap_or(u16::MAX));
+            let mut report = report.clone();
+            workers.push(Self::start(worker, config, poll, waker, peers, move |what| report(worker, what))?);
+        }
+        Ok(workers)
+    }
+
+    fn start(
+        worker: WorkerKey,
+        config: WorkerConfig,
+        poll: Poll,
+        waker: Arc<mio::Waker>,
+        peers: Peers,
+        report: impl FnMut(Report) + Send + 'static,
+    ) -> Result<Self, WorkerError> {
         let (commands, lane) = mailbox::lane(waker);
         let WorkerConfig { name, mut udp, certificate, wall_clock } = config;
         for (index, port) in udp.0.iter_mut().enumerate() {
             poll.registry().register(&mut port.socket, Token(index), Interest::READABLE).map_err(WorkerError::Poll)?;
         }
         let readable = vec![true; udp.0.len()];
-        let engine = Engine::new(EngineConfig { candidates: udp.advertised(), certificate, wall_clock });
-        let loop_ = Loop { poll, lane, udp, readable, engine, report, reported: Meters::default(), meters_due: None, unsent: 0 };
+        let config = EngineConfig { worker, candidates: udp.advertised(), certificate, wall_clock };
+        let engine = Engine::new(config.clone());
+        let loop_ = Loop {
+            poll,
+            lane,
+            peers,
+            udp,
+            readable,
+            engine,
+            config,
+            report,
+            reported: Meters::default(),
+            meters_due: None,
+            unsent: 0,
+            restarts: 0,
+        };
         let thread = thread::Builder::new().name(name).spawn(move || loop_.run()).map_err(WorkerError::Thread)?;
         Ok(Self { commands, thread })
     }
@@ -84,29 +129,53 @@ impl Worker {
 struct Loop<R> {
     poll: Poll,
     lane: Receiver<Command>,
+    peers: Peers,
     udp: UdpPorts,
     /// Edge-triggered readiness: a socket stays readable until it says that it would block.
     readable: Vec<bool>,
     engine: Engine,
+    /// For the engine after a panic.
+    config: EngineConfig,
     report: R,
     reported: Meters,
     meters_due: Option<Instant>,
     unsent: u64,
+    restarts: u64,
 }
 
 impl<R: FnMut(Report)> Loop<R> {
+    /// Until nobody can send commands any more. A panic that is no session's own costs this worker's sessions; its sockets stay.
     fn run(mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.turns())).is_err() {
+            self.restart();
+        }
+    }
+
+    fn restart(&mut self) {
+        tracing::error!("a media worker panicked and begins anew; its clients are told to join again");
+        self.restarts += 1;
+        for session in self.engine.sessions() {
+            (self.report)(Report::Event(Event::SessionEnded { session, why: SessionEnd::Panicked }));
+        }
+        self.engine = Engine::new(self.config.clone());
+        self.readable.fill(true);
+        self.peers.tell_all(&Relay::Restarted);
+    }
+
+    fn turns(&mut self) {
         let mut events = Events::with_capacity(64);
         let mut buffer = vec![0u8; DATAGRAM_MAX];
         loop {
             let now = Instant::now();
             let Some(more_commands) = self.take_commands(now) else { return };
+            let more_mail = self.peers.take(now, &mut self.engine);
             self.engine.handle_timeout(now);
             let more_datagrams = self.take_datagrams(now, &mut buffer);
             self.flush(now);
+            self.peers.send(now, &mut self.engine);
             self.send_reports(now);
-            let wait = if more_commands || more_datagrams { Some(Duration::ZERO) } else { self.wait(now) };
-            if let Err(error) = self.poll.poll(&mut events, wait)
+            let wait = if more_commands || more_mail || more_datagrams { Some(Duration::ZERO) } else { self.wait(now) };
+            if let Err(error) = self.sleep(&mut events, wait)
                 && error.kind() != ErrorKind::Interrupted
             {
                 tracing::error!(%error, "the media thread cannot wait for its sockets and ends");
@@ -118,6 +187,14 @@ impl<R: FnMut(Report)> Loop<R> {
                 }
             }
         }
+    }
+
+    fn sleep(&mut self, events: &mut Events, wait: Option<Duration>) -> io::Result<()> {
+        self.peers.bell.fall_asleep();
+        let wait = if self.peers.has_mail() { Some(Duration::ZERO) } else { wait };
+        let outcome = self.poll.poll(events, wait);
+        self.peers.bell.wake_up();
+        outcome
     }
 
     /// True: there may be more. None: nobody can send any more.
@@ -162,17 +239,23 @@ impl<R: FnMut(Report)> Loop<R> {
         while let Some(event) = self.engine.poll_event() {
             (self.report)(Report::Event(event));
         }
-        let meters = Meters { dropped_unsent: self.unsent, ..self.engine.meters() };
-        if meters == self.reported {
-            return;
-        }
         match self.meters_due {
             Some(due) if now < due => {}
             Some(_) => {
                 self.meters_due = None;
-                self.reported = meters;
-                (self.report)(Report::Meters(Box::new(meters)));
+                let meters = Meters {
+                    dropped_unsent: self.unsent,
+                    worker_restarts: self.restarts,
+                    cpu_us: cpu_us(),
+                    ..self.engine.meters()
+                };
+                // the look itself costs time; it is no news
+                if (Meters { cpu_us: self.reported.cpu_us, ..meters }) != self.reported {
+                    self.reported = meters;
+                    (self.report)(Report::Meters(Box::new(meters)));
+                }
             }
+            // this turn had a cause; the turn that the deadline itself causes does not set it again
             None => self.meters_due = Some(now + METERS_INTERVAL),
         }
     }
@@ -183,6 +266,14 @@ impl<R: FnMut(Report)> Loop<R> {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        next.map(|at| at.saturating_duration_since(now))
+        let next = next.map(|at| at.saturating_duration_since(now));
+        // a lane that was full is offered the rest soon
+        if self.peers.has_waiting() { Some(next.unwrap_or(FULL_WAIT).min(FULL_WAIT)) } else { next }
     }
+}
+
+/// CPU time this thread has used, in microseconds.
+fn cpu_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000
 }

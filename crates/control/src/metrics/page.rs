@@ -44,6 +44,7 @@ fn page(control: &Control) -> ([(header::HeaderName, &'static str); 1], String) 
     live(&mut page, control);
     rooms(&mut page, control);
     media(&mut page, &control.meters());
+    workers(&mut page, &control.worker_meters());
     requests(&mut page, control);
     if let Some(process) = Process::read() {
         page.plain("process_resident_memory_bytes", "gauge", process.resident_memory_bytes);
@@ -67,6 +68,8 @@ fn live(page: &mut Page, control: &Control) {
     live(page, "subscription", meters.live_subscriptions);
     live(page, "address", meters.live_addresses);
     live(page, "timer", meters.live_timers);
+    live(page, "relay_up", meters.live_relays_up);
+    live(page, "relay_down", meters.live_relays_down);
 }
 
 fn rooms(page: &mut Page, control: &Control) {
@@ -112,8 +115,28 @@ fn media(page: &mut Page, meters: &Meters) {
         ("unmapped", meters.dropped_unmapped),
         ("unsent", meters.dropped_unsent),
         ("duplicate", meters.dropped_duplicates),
+        ("relay", meters.dropped_relay),
+        ("data", meters.dropped_data),
     ] {
         page.line("sluicegate_dropped_total", &format!("reason=\"{reason}\""), count);
+    }
+}
+
+fn workers(page: &mut Page, all: &[Meters]) {
+    type Row = (&'static str, &'static str, fn(&Meters) -> u64);
+    let counters: [Row; 6] = [
+        ("sluicegate_worker_cpu_microseconds_total", "CPU time of the media threads", |meters| meters.cpu_us),
+        ("sluicegate_worker_sessions", "sessions now", |meters| meters.live_sessions),
+        ("sluicegate_worker_packets_down_total", "RTP packets sent", |meters| meters.packets_down),
+        ("sluicegate_worker_relayed_total", "packets taken from other workers", |meters| meters.relayed_down),
+        ("sluicegate_session_panics_total", "panics that cost one session", |meters| meters.panics),
+        ("sluicegate_worker_restarts_total", "panics that cost all sessions of a worker", |meters| meters.worker_restarts),
+    ];
+    for (name, help, of) in counters {
+        page.head(name, if name.ends_with("_total") { "counter" } else { "gauge" }, help);
+        for (index, meters) in all.iter().enumerate() {
+            page.line(name, &format!("worker=\"{index}\""), of(meters));
+        }
     }
 }
 

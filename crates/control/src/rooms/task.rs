@@ -9,12 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use sluicegate_contract::{Command, RoomKey, SessionKey};
+use sluicegate_contract::{Command, RoomKey, SessionKey, WorkerKey};
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
 use sluicegate_room::input::{ConnectionKey, RequestId};
 use sluicegate_room::output::{ApiError, ApiReply, Happened, RefreshedGrants};
+use sluicegate_room::placement::Placement;
 use sluicegate_room::{Input, Output, Room};
+use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
@@ -38,6 +40,9 @@ struct Task {
     next_request: u64,
     /// What lives in the media plane on this room's behalf.
     sessions: HashMap<SessionKey, Tally>,
+    placement: Placement,
+    /// The worker that the room's sessions go to first.
+    home: Option<WorkerKey>,
     /// Connections that were cut off because they did not keep up.
     overrun: BTreeSet<ConnectionKey>,
     is_over: bool,
@@ -76,6 +81,8 @@ pub fn spawn(rooms: Rooms, name: String, key: RoomKey, room: Room, inbox: mpsc::
         asking: HashMap::new(),
         next_request: 0,
         sessions: HashMap::new(),
+        placement: Placement::default(),
+        home: None,
         overrun: BTreeSet::new(),
         is_over: false,
     };
@@ -227,13 +234,17 @@ impl Task {
     async fn command(&mut self, command: Command) {
         match &command {
             Command::AddSession(add) => {
+                self.placement.place(add.session, self.rooms.0.workers.choose(&mut self.home));
                 self.sessions.insert(add.session, self.rooms.0.metrics.enter(Kind::Participant));
             }
             Command::RemoveSession { session } => drop(self.sessions.remove(session)),
             _ => {}
         }
-        // a worker that is gone makes the node unhealthy (`/`); the room itself can do nothing about it
-        let _ = self.rooms.0.commands.send(command).await;
+        let mut routed: SmallVec<[(WorkerKey, Command); 2]> = SmallVec::new();
+        self.placement.route(command, |worker, command| routed.push((worker, command)));
+        for (worker, command) in routed {
+            self.rooms.0.workers.send(worker, command).await;
+        }
     }
 
     fn note(&self, happened: &Happened) {

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use sluicegate_contract::meter::Meters;
 use sluicegate_contract::{Command, Event};
-use sluicegate_control::{Control, ControlConfig, MediaPort};
+use sluicegate_control::{Control, ControlConfig, MediaPort, WorkerPort};
 use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::pb::signal_response::Message as Response;
 use sluicegate_proto::token::{Claims, KeyStore, sign};
@@ -51,7 +51,10 @@ pub async fn start(change: impl FnOnce(&mut ControlConfig)) -> Server {
     });
     let (events, to_rooms) = mpsc::channel(1024);
     let (meters_sender, meters) = watch::channel(Meters::default());
-    let control = Control::start(config, MediaPort { commands, events: to_rooms, meters, is_behind: Default::default() });
+    let control = Control::start(
+        config,
+        MediaPort { workers: vec![WorkerPort { commands, meters }], events: to_rooms, is_behind: Default::default() },
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn({

@@ -55,6 +55,11 @@ impl Selector {
         Selected::Drop
     }
 
+    /// The layer that is forwarded.
+    pub fn current(&self) -> Option<Layer> {
+        self.current
+    }
+
     /// The layer whose key frame is awaited.
     pub fn awaited(&self) -> Option<Layer> {
         (self.kind == MediaKind::Video && self.current != Some(self.target)).then_some(self.target)

@@ -1,0 +1,55 @@
+//! What a panic costs: the session whose handling it was, and nobody else. A panic that belongs to no session is passed on to the
+//! worker, which begins anew.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Instant;
+
+use sluicegate_contract::command::Fault;
+use sluicegate_contract::event::SessionEnd;
+use sluicegate_contract::{Event, SessionKey};
+
+use crate::engine::Engine;
+
+impl Engine {
+    /// Runs `work`; where it panics, the session that `whose` names is ended.
+    pub(crate) fn contain(&mut self, now: Instant, work: impl FnOnce(&mut Self), whose: impl FnOnce(&Self) -> Option<SessionKey>) {
+        // The session's own state is thrown away. What is shared are tables of which no entry depends on another; if one is
+        // broken all the same, the end of the session panics, too, and the worker begins anew.
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) else { return };
+        let Some(key) = whose(self) else { resume_unwind(panic) };
+        self.meters.panics += 1;
+        self.events.push_back(Event::SessionEnded { session: key, why: SessionEnd::Panicked });
+        self.remove_session(now, key);
+    }
+
+    pub(crate) fn key_of(&self, session: u32) -> Option<SessionKey> {
+        self.sessions.get(session as usize).map(|session| session.key)
+    }
+
+    /// The sessions that are here: what is lost when the worker begins anew.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionKey> {
+        self.by_session.keys().copied()
+    }
+
+    #[expect(clippy::panic, reason = "a provoked panic is the purpose")]
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        match fault {
+            Fault::Worker(_) => panic!("provoked"),
+            Fault::Service(key) | Fault::Datagram(key) => {
+                let Some(index) = self.session_index(key) else { return };
+                self.sessions[index as usize].fault = Some(fault);
+                self.touch(index);
+            }
+        }
+    }
+
+    /// Panics where that was asked for.
+    #[expect(clippy::panic, reason = "a provoked panic is the purpose")]
+    pub(crate) fn check_fault(&mut self, session: u32, here: fn(SessionKey) -> Fault) {
+        let Some(state) = self.sessions.get_mut(session as usize) else { return };
+        if state.fault.is_some_and(|fault| fault == here(state.key)) {
+            state.fault = None;
+            panic!("provoked");
+        }
+    }
+}

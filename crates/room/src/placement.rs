@@ -1,0 +1,173 @@
+//! Which worker each of the room's sessions is on, and what the room's commands become there.
+//!
+//! The room itself knows no workers. A subscription to a track of another worker is preceded by the request to relay it; a message
+//! for sessions of several workers goes to each with its own.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sluicegate_contract::command::Fault;
+use sluicegate_contract::{Command, SessionKey, TrackKey, WorkerKey};
+use smallvec::SmallVec;
+
+/// A room's share of the placement. Sessions are placed by the caller and stay where they are.
+#[derive(Debug, Default)]
+pub struct Placement {
+    sessions: HashMap<SessionKey, WorkerKey>,
+    tracks: HashMap<TrackKey, (WorkerKey, SessionKey)>,
+}
+
+impl Placement {
+    /// The session that is about to be added goes to this worker.
+    pub fn place(&mut self, session: SessionKey, worker: WorkerKey) {
+        self.sessions.insert(session, worker);
+    }
+
+    pub fn worker_of(&self, session: SessionKey) -> Option<WorkerKey> {
+        self.sessions.get(&session).copied()
+    }
+
+    /// Hands the command to `send`, once for each worker it concerns. What concerns nobody any more is dropped.
+    pub fn route(&mut self, command: Command, mut send: impl FnMut(WorkerKey, Command)) {
+        match command {
+            Command::SendData { sessions, channel, payload } => {
+                let mut shares: BTreeMap<WorkerKey, SmallVec<[SessionKey; 4]>> = BTreeMap::new();
+                for session in sessions {
+                    if let Some(worker) = self.worker_of(session) {
+                        shares.entry(worker).or_default().push(session);
+                    }
+                }
+                for (worker, sessions) in shares {
+                    send(worker, Command::SendData { sessions, channel, payload: payload.clone() });
+                }
+            }
+            Command::Subscribe(subscribe) => {
+                let Some(worker) = self.worker_of(subscribe.session) else { return };
+                let track = subscribe.track;
+                if let Some((from, _)) = self.tracks.get(&track).copied().filter(|(from, _)| *from != worker) {
+                    send(worker, Command::RelayTrack { track, from });
+                }
+                send(worker, Command::Subscribe(subscribe));
+            }
+            Command::AddTrack(add) => {
+                let Some(worker) = self.worker_of(add.session) else { return };
+                self.tracks.insert(add.track, (worker, add.session));
+                send(worker, Command::AddTrack(add));
+            }
+            Command::RemoveTrack { track } => {
+                if let Some((worker, _)) = self.tracks.remove(&track) {
+                    send(worker, Command::RemoveTrack { track });
+                }
+            }
+            Command::MuteTrack { track, muted } => {
+                if let Some((worker, _)) = self.tracks.get(&track) {
+                    send(*worker, Command::MuteTrack { track, muted });
+                }
+            }
+            Command::RemoveSession { session } => {
+                let Some(worker) = self.sessions.remove(&session) else { return };
+                self.tracks.retain(|_, (_, publisher)| *publisher != session);
+                send(worker, Command::RemoveSession { session });
+            }
+            Command::Fault(Fault::Worker(worker)) => send(worker, command),
+            other => {
+                if let Some(worker) = other.session().and_then(|session| self.worker_of(session)) {
+                    send(worker, other);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use sluicegate_contract::RoomKey;
+    use sluicegate_contract::command::{AddTrack, DataChannel, Subscribe};
+    use sluicegate_rtp::codec::MediaKind;
+
+    use super::*;
+
+    const ROOM: RoomKey = RoomKey(1);
+    const A: WorkerKey = WorkerKey::local(0);
+    const B: WorkerKey = WorkerKey::local(1);
+
+    fn session(index: u32) -> SessionKey {
+        SessionKey { room: ROOM, index }
+    }
+
+    fn track(index: u32) -> TrackKey {
+        TrackKey { room: ROOM, index }
+    }
+
+    fn routed(placement: &mut Placement, command: Command) -> Vec<(u16, String)> {
+        let mut out = Vec::new();
+        placement.route(command, |worker, command| {
+            let name = format!("{command:?}").split([' ', '(']).next().unwrap_or_default().to_owned();
+            let to = match &command {
+                Command::SendData { sessions, .. } => format!(" {:?}", sessions.iter().map(|s| s.index).collect::<Vec<_>>()),
+                _ => String::new(),
+            };
+            out.push((worker.index, name + &to));
+        });
+        out
+    }
+
+    fn placement() -> Placement {
+        let mut placement = Placement::default();
+        for (index, worker) in [(1, A), (2, B), (3, A)] {
+            placement.place(session(index), worker);
+        }
+        let add = AddTrack {
+            session: session(1),
+            track: track(7),
+            kind: MediaKind::Audio,
+            cids: Vec::new(),
+            preferred_codec: None,
+            disable_red: false,
+            stereo: false,
+            dtx: true,
+            muted: false,
+            screen_share: false,
+            rids: Vec::new(),
+        };
+        assert_eq!(routed(&mut placement, Command::AddTrack(Box::new(add))), [(0, "AddTrack".to_owned())]);
+        placement
+    }
+
+    fn subscribe(by: u32) -> Command {
+        Command::Subscribe(Box::new(Subscribe {
+            session: session(by),
+            track: track(7),
+            stream_id: "".into(),
+            track_id: "".into(),
+            disabled: false,
+        }))
+    }
+
+    #[test]
+    fn a_track_of_another_worker_is_relayed_first() {
+        let mut placement = placement();
+        assert_eq!(routed(&mut placement, subscribe(3)), [(0, "Subscribe".to_owned())]);
+        assert_eq!(routed(&mut placement, subscribe(2)), [(1, "RelayTrack".to_owned()), (1, "Subscribe".to_owned())]);
+        // once it is withdrawn nobody relays it
+        routed(&mut placement, Command::RemoveTrack { track: track(7) });
+        assert_eq!(routed(&mut placement, subscribe(2)), [(1, "Subscribe".to_owned())]);
+    }
+
+    #[test]
+    fn a_message_is_shared_out() {
+        let mut placement = placement();
+        let sessions = [1, 2, 3, 4].map(session).into_iter().collect();
+        let data = Command::SendData { sessions, channel: DataChannel::Lossy, payload: Bytes::new() };
+        assert_eq!(routed(&mut placement, data), [(0, "SendData [1, 3]".to_owned()), (1, "SendData [2]".to_owned())]);
+    }
+
+    #[test]
+    fn a_session_takes_its_tracks_along() {
+        let mut placement = placement();
+        assert_eq!(routed(&mut placement, Command::RemoveSession { session: session(1) }), [(0, "RemoveSession".to_owned())]);
+        assert!(placement.tracks.is_empty());
+        assert_eq!(routed(&mut placement, Command::MuteTrack { track: track(7), muted: true }), []);
+        assert_eq!(routed(&mut placement, Command::RemoveSession { session: session(1) }), []);
+    }
+}
