@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # with-server.sh COMMAND...: starts the release build on free ports of loopback, runs the command with LIVEKIT_URL set,
-# stops the server. PORTS=dev: the ports of --dev instead, for a network namespace of its own.
+# stops the server. WORKERS=n: with n media workers, every participant on the next one. PORTS=dev: the ports of --dev instead, for a network namespace of its own.
 # shellcheck source=scripts/env.sh
 source "$(dirname "$0")/env.sh"
 
@@ -18,7 +18,9 @@ arguments=(--dev --node-ip 127.0.0.1)
 port=7880
 if [[ ${PORTS:-free} != dev ]]; then
     read -r port metrics media < <(free_ports)
-    arguments+=(--config-body "{port: $port, prometheus: {port: $metrics}, rtc: {udp_port: $media}}")
+    rtc="udp_port: $media"
+    [[ -z ${WORKERS:-} ]] || rtc="udp_port: 0, workers: $WORKERS, worker_warm_percent: 0"
+    arguments+=(--config-body "{port: $port, prometheus: {port: $metrics}, rtc: {$rtc}}")
 fi
 log=$(mktemp)
 "${SLUICEGATE_BIN:-target/release/sluicegate}" "${arguments[@]}" >"$log" 2>&1 &

@@ -28,7 +28,7 @@ impl Engine {
 
     /// The sessions that are here: what is lost when the worker begins anew.
     pub fn sessions(&self) -> impl Iterator<Item = SessionKey> {
-        self.by_session.keys().copied()
+        self.sessions.iter().map(|(_, session)| session.key)
     }
 
     #[expect(clippy::panic, reason = "a provoked panic is the purpose")]

@@ -3,7 +3,7 @@
 //!
 //! A far Receiver sends no NACK and no TWCC; what it lacks because the lane was full is skipped to the layer's next key frame.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use sluicegate_contract::command::Subscribe;
@@ -30,7 +30,7 @@ pub(crate) struct Relays {
     /// One growing batch per worker.
     batches: Vec<(WorkerKey, RelayBatch)>,
     spare: Vec<RelayBatch>,
-    arriving: HashMap<TrackKey, Arriving>,
+    arriving: BTreeMap<TrackKey, Arriving>,
 }
 
 /// A track that was asked of another worker and is not described yet.

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 #[derive(Debug, Default)]
 pub struct Placement {
     sessions: HashMap<SessionKey, WorkerKey>,
-    tracks: HashMap<TrackKey, (WorkerKey, SessionKey)>,
+    tracks: BTreeMap<TrackKey, (WorkerKey, SessionKey)>,
 }
 
 impl Placement {
