@@ -46,12 +46,6 @@ pub enum Command {
         track: TrackKey,
         muted: bool,
     },
-    /// The track is published on another worker, which shall relay it here. Comes before each `Subscribe` to such a track; one that
-    /// is relayed already is left as it is.
-    RelayTrack {
-        track: TrackKey,
-        from: WorkerKey,
-    },
     Subscribe(Box<Subscribe>),
     Unsubscribe {
         session: SessionKey,
@@ -93,11 +87,7 @@ impl Command {
             | Self::ConfigureSubscription { session, .. }
             | Self::DataTaken { session, .. }
             | Self::Fault(Fault::Service(session) | Fault::Datagram(session)) => Some(*session),
-            Self::RemoveTrack { .. }
-            | Self::MuteTrack { .. }
-            | Self::RelayTrack { .. }
-            | Self::SendData { .. }
-            | Self::Fault(Fault::Worker(_)) => None,
+            Self::RemoveTrack { .. } | Self::MuteTrack { .. } | Self::SendData { .. } | Self::Fault(Fault::Worker(_)) => None,
         }
     }
 }
@@ -189,4 +179,7 @@ pub struct Subscribe {
     /// msid track id: `TR_…`.
     pub track_id: Box<str>,
     pub disabled: bool,
+    /// The worker that the track is published on, where that is another one: it is relayed from there. The room leaves it open, the
+    /// placement knows.
+    pub from: Option<WorkerKey>,
 }

@@ -28,7 +28,6 @@ impl Engine {
             Command::AddTrack(add) => self.add_track(now, *add),
             Command::RemoveTrack { track } => self.remove_track(now, track),
             Command::MuteTrack { track, muted } => self.mute_track(track, muted),
-            Command::RelayTrack { track, from } => self.relay_track(track, from),
             Command::Subscribe(subscribe) => self.subscribe(now, &subscribe),
             Command::Unsubscribe { session, track } => self.unsubscribe(now, session, track),
             Command::ConfigureSubscription { session, track, disabled } => {

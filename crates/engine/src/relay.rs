@@ -277,21 +277,18 @@ impl Engine {
 
 /// The subscriber's side.
 impl Engine {
-    pub(crate) fn relay_track(&mut self, track: TrackKey, from: WorkerKey) {
-        if self.by_track.contains_key(&track) || self.relays.arriving.contains_key(&track) || from == self.config.worker {
-            return;
-        }
-        self.relays.arriving.insert(track, Arriving { from, subscribes: Vec::new() });
-        self.relays.send(from, Relay::Attach { track });
-    }
-
-    /// True: the track is on its way here, and the subscription waits for it.
-    pub(crate) fn await_track(&mut self, subscribe: &Subscribe) -> bool {
-        let Some(arriving) = self.relays.arriving.get_mut(&subscribe.track) else { return false };
+    /// A subscription to a track that is not here: it waits until the track has come from the worker that has it.
+    pub(crate) fn await_track(&mut self, subscribe: &Subscribe) {
+        let Some(from) = subscribe.from.filter(|from| *from != self.config.worker) else { return };
+        let track = subscribe.track;
+        let relays = &mut self.relays;
+        let arriving = relays.arriving.entry(track).or_insert_with(|| {
+            relays.messages.push_back((from, Relay::Attach { track }));
+            Arriving { from, subscribes: Vec::new() }
+        });
         if !arriving.subscribes.iter().any(|known| known.session == subscribe.session) {
             arriving.subscribes.push(subscribe.clone());
         }
-        true
     }
 
     pub(crate) fn forget_awaited(&mut self, session: SessionKey, track: Option<TrackKey>) {

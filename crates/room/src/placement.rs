@@ -1,7 +1,6 @@
 //! Which worker each of the room's sessions is on, and what the room's commands become there.
 //!
-//! The room itself knows no workers. A subscription to a track of another worker is preceded by the request to relay it; a message
-//! for sessions of several workers goes to each with its own.
+//! The room itself knows no workers. A subscription to a track of another worker says where to get it; a message for sessions of several workers goes to each with its own.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -40,12 +39,10 @@ impl Placement {
                     send(worker, Command::SendData { sessions, channel, payload: payload.clone() });
                 }
             }
-            Command::Subscribe(subscribe) => {
+            Command::Subscribe(mut subscribe) => {
                 let Some(worker) = self.worker_of(subscribe.session) else { return };
-                let track = subscribe.track;
-                if let Some((from, _)) = self.tracks.get(&track).copied().filter(|(from, _)| *from != worker) {
-                    send(worker, Command::RelayTrack { track, from });
-                }
+                let publisher = self.tracks.get(&subscribe.track).map(|(publisher, _)| *publisher);
+                subscribe.from = publisher.filter(|publisher| *publisher != worker);
                 send(worker, Command::Subscribe(subscribe));
             }
             Command::AddTrack(add) => {
@@ -104,6 +101,7 @@ mod tests {
         placement.route(command, |worker, command| {
             let name = format!("{command:?}").split([' ', '(']).next().unwrap_or_default().to_owned();
             let to = match &command {
+                Command::Subscribe(subscribe) => subscribe.from.map(|from| format!(" from {}", from.index)).unwrap_or_default(),
                 Command::SendData { sessions, .. } => format!(" {:?}", sessions.iter().map(|s| s.index).collect::<Vec<_>>()),
                 _ => String::new(),
             };
@@ -141,14 +139,15 @@ mod tests {
             stream_id: "".into(),
             track_id: "".into(),
             disabled: false,
+            from: None,
         }))
     }
 
     #[test]
-    fn a_track_of_another_worker_is_relayed_first() {
+    fn a_track_of_another_worker_is_relayed() {
         let mut placement = placement();
         assert_eq!(routed(&mut placement, subscribe(3)), [(0, "Subscribe".to_owned())]);
-        assert_eq!(routed(&mut placement, subscribe(2)), [(1, "RelayTrack".to_owned()), (1, "Subscribe".to_owned())]);
+        assert_eq!(routed(&mut placement, subscribe(2)), [(1, "Subscribe from 0".to_owned())]);
         // once it is withdrawn nobody relays it
         routed(&mut placement, Command::RemoveTrack { track: track(7) });
         assert_eq!(routed(&mut placement, subscribe(2)), [(1, "Subscribe".to_owned())]);

@@ -308,6 +308,7 @@ impl Room {
             stream_id: track::stream_id(&publisher.sid, &entry.info, sync_streams),
             track_id: entry.info.sid.as_str().into(),
             disabled: subscription.settings.disabled,
+            from: None,
         };
         entry.subscribers.insert(index);
         self.push(Output::Media(Command::Subscribe(Box::new(command))));

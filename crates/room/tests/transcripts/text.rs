@@ -278,8 +278,6 @@ fn command(command: &Command, names: &Names) -> String {
         Command::ConfigureSubscription { session, track, disabled } => {
             format!("ConfigureSubscription {} of {} disabled {disabled}", on(session), of(track))
         }
-        // made by the placement, outside of the room
-        Command::RelayTrack { track, from } => format!("RelayTrack {} from {from:?}", of(track)),
         Command::Fault(fault) => format!("Fault {fault:?}"),
         Command::DataTaken { session, bytes } => format!("DataTaken {} {bytes}", on(session)),
         Command::SendData { sessions, channel, payload } => {
