@@ -16,6 +16,7 @@ use crate::pacer::Pacer;
 use crate::publication::Publication;
 use crate::relay::Relays;
 use crate::session::Session;
+use crate::sink::Sink;
 use crate::subscription::Subscription;
 use crate::timer::Timers;
 
@@ -120,9 +121,9 @@ impl Engine {
         }
     }
 
-    /// Serves the sessions that were touched since, and hands every datagram that is due to `sink`: (index of the local socket,
-    /// destination, bytes).
-    pub fn flush(&mut self, now: Instant, sink: &mut impl FnMut(usize, SocketAddr, &[u8])) {
+    /// Serves the sessions that were touched since, and writes every datagram that is due into `sink`. Media packets of one
+    /// destination come one behind the other, in their order.
+    pub fn flush(&mut self, now: Instant, sink: &mut impl Sink) {
         self.service_dirty(now);
         self.flush_outbox(sink);
         self.flush_media(now, sink);
@@ -187,14 +188,16 @@ impl Outbox {
 }
 
 impl Engine {
-    fn flush_outbox(&mut self, sink: &mut impl FnMut(usize, SocketAddr, &[u8])) {
+    fn flush_outbox(&mut self, sink: &mut impl Sink) {
         let mut rest = self.outbox.bytes.as_slice();
         for (path, length) in self.outbox.datagrams.drain(..) {
             let (datagram, after) = rest.split_at(length);
             rest = after;
+            let Some(room) = sink.room(path).and_then(|room| room.get_mut(..length)) else { continue };
+            room.copy_from_slice(datagram);
+            sink.send(path, length);
             self.meters.datagrams_down += 1;
             self.meters.bytes_down += length as u64;
-            sink(usize::from(path.local), path.remote, datagram);
         }
         self.outbox.bytes.clear();
     }

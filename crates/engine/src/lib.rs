@@ -8,6 +8,7 @@ pub mod demux;
 pub mod engine;
 pub mod publication;
 pub mod session;
+pub mod sink;
 pub mod subscription;
 pub mod timer;
 

@@ -2,7 +2,6 @@
 //!
 //! No link is paced yet: everything leaves with the flush that ends its receive batch.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use sluicegate_rtp::extension::{ExtensionKind, u24_bytes};
@@ -11,11 +10,10 @@ use sluicegate_rtp::red;
 use sluicegate_sfu::down_track::Rewritten;
 use sluicegate_sfu::receiver::Layer;
 
+use crate::demux::TransportIndex;
 use crate::engine::Engine;
+use crate::sink::Sink;
 use crate::subscription::{Carriage, DownLine};
-
-/// A sealed packet with its tag must fit: 1500 of the ring, a header with extensions, the tag.
-const PACKET_MAX: usize = 2048;
 
 /// One packet for one subscriber: what to send, from which ring.
 #[derive(Clone, Copy, Debug)]
@@ -29,49 +27,102 @@ pub(crate) struct Descriptor {
     pub rewritten: Rewritten,
 }
 
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    descriptor: Descriptor,
+    /// The next one of the same transport.
+    next: u32,
+}
+
+/// What waits for one transport, as a chain through the queue.
+#[derive(Clone, Copy, Debug)]
+struct Chain {
+    first: u32,
+    last: u32,
+}
+
+const EMPTY: Chain = Chain { first: NONE, last: NONE };
+
+/// Descriptors come in packet by packet and leave transport by transport: the packets of one destination lie side by side then, and
+/// leave as one where the kernel can split them (GSO).
 #[derive(Debug, Default)]
 pub(crate) struct Pacer {
-    queue: Vec<Descriptor>,
-    buffer: Vec<u8>,
+    queue: Vec<Waiting>,
+    /// By transport index.
+    chains: Vec<Chain>,
+    /// Transports with a chain, in the order of their first packet.
+    transports: Vec<TransportIndex>,
 }
 
 impl Pacer {
-    pub fn push(&mut self, descriptor: Descriptor) {
-        self.queue.push(descriptor);
+    pub fn push(&mut self, transport: TransportIndex, descriptor: Descriptor) {
+        let index = self.queue.len() as u32;
+        self.queue.push(Waiting { descriptor, next: NONE });
+        if self.chains.len() <= transport as usize {
+            self.chains.resize(transport as usize + 1, EMPTY);
+        }
+        let chain = &mut self.chains[transport as usize];
+        match self.queue.get_mut(chain.last as usize) {
+            Some(last) => last.next = index,
+            None => {
+                chain.first = index;
+                self.transports.push(transport);
+            }
+        }
+        chain.last = index;
     }
 
     /// A subscription ended: what still waits for it goes too, before its slot is used again.
     pub fn forget(&mut self, subscription: u32) {
-        self.queue.retain(|descriptor| descriptor.subscription != subscription);
+        for waiting in self.queue.iter_mut().filter(|waiting| waiting.descriptor.subscription == subscription) {
+            waiting.descriptor.subscription = NONE;
+        }
+    }
+
+    fn take_chain(&mut self, transport: TransportIndex) -> u32 {
+        self.chains.get_mut(transport as usize).map_or(NONE, |chain| std::mem::replace(chain, EMPTY).first)
     }
 }
 
 impl Engine {
     /// Writes, stamps and seals every waiting packet.
-    pub(crate) fn flush_media(&mut self, now: Instant, sink: &mut impl FnMut(usize, SocketAddr, &[u8])) {
-        let mut queue = std::mem::take(&mut self.pacer.queue);
-        let mut buffer = std::mem::take(&mut self.pacer.buffer);
-        buffer.resize(PACKET_MAX, 0);
-        let send_time = abs_send_time(self.config.wall_clock.unix(now));
-        for descriptor in queue.drain(..) {
-            let sealed = self.seal(&descriptor, send_time, &mut buffer);
-            let Some((local, remote, length)) = sealed else { continue };
-            self.meters.datagrams_down += 1;
-            self.meters.bytes_down += length as u64;
-            self.meters.packets_down += 1;
-            self.meters.resends_down += u64::from(descriptor.rtx.is_some());
-            sink(local, remote, &buffer[..length]);
+    pub(crate) fn flush_media(&mut self, now: Instant, sink: &mut impl Sink) {
+        if self.pacer.queue.is_empty() {
+            return;
         }
-        self.pacer.queue = queue;
-        self.pacer.buffer = buffer;
+        let mut transports = std::mem::take(&mut self.pacer.transports);
+        let mut queue = std::mem::take(&mut self.pacer.queue);
+        let send_time = abs_send_time(self.config.wall_clock.unix(now));
+        for transport in transports.drain(..) {
+            let mut at = self.pacer.take_chain(transport);
+            while let Some(waiting) = queue.get(at as usize) {
+                at = waiting.next;
+                if let Some(length) = self.send_one(&waiting.descriptor, transport, send_time, sink) {
+                    self.meters.datagrams_down += 1;
+                    self.meters.bytes_down += length as u64;
+                    self.meters.packets_down += 1;
+                }
+            }
+        }
+        queue.clear();
+        (self.pacer.queue, self.pacer.transports) = (queue, transports);
     }
 
-    fn seal(&mut self, descriptor: &Descriptor, send_time: [u8; 3], buffer: &mut [u8]) -> Option<(usize, SocketAddr, usize)> {
+    fn send_one(&mut self, descriptor: &Descriptor, transport: u32, send_time: [u8; 3], sink: &mut impl Sink) -> Option<usize> {
+        let path = self.links.get(transport as usize)?.path?;
+        let length = self.seal(descriptor, send_time, sink.room(path)?)?;
+        sink.send(path, length);
+        Some(length)
+    }
+
+    fn seal(&mut self, descriptor: &Descriptor, send_time: [u8; 3], buffer: &mut [u8]) -> Option<usize> {
         let subscription = self.subscriptions.get(descriptor.subscription as usize)?;
         let publication = self.publications.get(descriptor.publication as usize)?;
         let line = subscription.line.as_ref()?;
         let link = self.links.get_mut(subscription.transport as usize)?;
-        let path = link.path?;
         let packet = publication.receiver.packet(Layer(descriptor.layer), descriptor.source)?;
         let codec = publication.codec_of(packet.payload_type)?;
         let (payload_type, payload) = match line.payload_types.carriage(codec) {
@@ -99,8 +150,7 @@ impl Engine {
         }
         end += descriptor.rewritten.write_payload(packet.vp8.as_ref(), payload, buffer.get_mut(end..)?)?;
         let sealer = link.transport.connection.sealer()?;
-        let sealed = sealer.seal_rtp(stream.ssrc, stream.ext_sequence, buffer, header_length, end).ok()?;
-        Some((usize::from(path.local), path.remote, sealed))
+        sealer.seal_rtp(stream.ssrc, stream.ext_sequence, buffer, header_length, end).ok()
     }
 }
 

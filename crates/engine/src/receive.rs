@@ -134,16 +134,12 @@ impl Engine {
         let Some(target) = publication.receiver.target(now) else { return };
         let mut awaited = false;
         for &subscription in publication.fanout.active() {
-            let Some(line) = self.subscriptions.get_mut(subscription as usize).and_then(|s| s.line.as_mut()) else { continue };
+            let Some(sink) = self.subscriptions.get_mut(subscription as usize) else { continue };
+            let Some(line) = sink.line.as_mut() else { continue };
             if let Forwarding::Send(rewritten) = line.down_track.forward(now, target, received) {
-                self.pacer.push(Descriptor {
-                    subscription,
-                    publication: index,
-                    layer: received.layer.0,
-                    rtx: None,
-                    source: received.ext_seq,
-                    rewritten,
-                });
+                let (layer, source) = (received.layer.0, received.ext_seq);
+                let descriptor = Descriptor { subscription, publication: index, layer, rtx: None, source, rewritten };
+                self.pacer.push(sink.transport, descriptor);
             }
             awaited |= line.down_track.awaited().is_some();
         }

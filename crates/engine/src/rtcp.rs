@@ -110,14 +110,8 @@ impl Engine {
         }
         let rtx = through_rtx.then(|| line.down_track.take_rtx_sequence());
         self.meters.resends_down += 1;
-        self.pacer.push(Descriptor {
-            subscription: index,
-            publication,
-            layer: resend.layer.0,
-            rtx,
-            source: resend.source,
-            rewritten: resend.rewritten,
-        });
+        let (layer, source, rewritten) = (resend.layer.0, resend.source, resend.rewritten);
+        self.pacer.push(link, Descriptor { subscription: index, publication, layer, rtx, source, rewritten });
     }
 
     fn key_frame_asked(&mut self, now: Instant, link: u32, ssrc: u32) {

@@ -11,7 +11,7 @@ use sluicegate_contract::meter::Meters;
 use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, WorkerKey};
 use sluicegate_control::{MediaPort, WorkerPort};
-use sluicegate_worker::{Certificate, Full, Report, UdpPort, UdpPorts, Worker, WorkerConfig};
+use sluicegate_worker::{Certificate, Full, Offload, Report, SOCKET_BUFFER_BYTES, UdpPort, UdpPorts, Worker, WorkerConfig};
 use tokio::sync::{mpsc, watch};
 
 use crate::addresses;
@@ -19,6 +19,8 @@ use crate::config::Config;
 
 /// How soon a command that the worker had no room for is offered again.
 const BUSY_WAIT: Duration = Duration::from_micros(500);
+/// `off`: datagrams are neither merged nor split by the kernel (GRO, GSO).
+const OFFLOAD_VARIABLE: &str = "SLUICEGATE_UDP_OFFLOAD";
 
 /// The running media plane.
 #[derive(Debug)]
@@ -39,9 +41,11 @@ pub enum MediaError {
 /// Opens the sockets and starts the threads. Within a tokio runtime.
 pub fn start(config: &Config) -> Result<Media, MediaError> {
     let (first, _) = config.media_ports();
-    let udp = (0..config.workers()).map(|index| open(config, port_of(first, index))).collect::<Result<Vec<_>, _>>()?;
+    let offload = offload();
+    let udp = (0..config.workers()).map(|index| open(config, port_of(first, index), offload)).collect::<Result<Vec<_>, _>>()?;
     let advertised: Vec<_> = udp.iter().map(UdpPorts::advertised).collect();
     tracing::info!(candidates = ?advertised, "media addresses that clients are told, by worker");
+    warn_of_small_buffers(&udp);
     let (events, received) = mpsc::channel(EVENTS_MAX * udp.len());
     let (meters_senders, meters): (Vec<_>, Vec<_>) = udp.iter().map(|_| watch::channel(Meters::default())).unzip();
     let meters_senders = Arc::new(meters_senders);
@@ -85,16 +89,34 @@ fn port_of(first: u16, index: u16) -> u16 {
     if first == 0 { 0 } else { first + index }
 }
 
-fn open(config: &Config, port: u16) -> Result<UdpPorts, MediaError> {
+fn offload() -> Offload {
+    match std::env::var(OFFLOAD_VARIABLE).as_deref() {
+        Ok("off") => Offload::OFF,
+        _ => Offload::probe(),
+    }
+}
+
+fn open(config: &Config, port: u16, offload: Offload) -> Result<UdpPorts, MediaError> {
     let locals = addresses::local(&config.rtc, &addresses::of_this_machine());
     let open = |local: addresses::Local| {
-        UdpPort::bind(SocketAddr::new(local.bind, port), local.advertised).map_err(|error| MediaError::Bind {
+        UdpPort::bind(SocketAddr::new(local.bind, port), local.advertised, offload).map_err(|error| MediaError::Bind {
             address: local.bind,
             port,
             error,
         })
     };
     locals.into_iter().map(open).collect::<Result<_, _>>().map(UdpPorts)
+}
+
+/// Small buffers lose packets in bursts; how to get the ones that were asked for.
+fn warn_of_small_buffers(udp: &[UdpPorts]) {
+    let wanted = SOCKET_BUFFER_BYTES;
+    let Some((receive, send)) = udp.first().map(UdpPorts::buffers) else { return };
+    for (key, granted) in [("net.core.rmem_max", receive), ("net.core.wmem_max", send)] {
+        if granted < wanted {
+            tracing::warn!("the kernel grants media sockets {granted} bytes of buffer: sysctl -w {key}={wanted}");
+        }
+    }
 }
 
 /// From the rooms to the worker, in order; while the worker is behind, the rooms wait. The thread ends with the last room's end of

@@ -1,14 +1,17 @@
 //! The packet path alone: one publisher's sealed packets, fed to a real engine with many subscribers, without any network.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sluicegate_contract::command::DataChannel;
 use sluicegate_contract::{Command, RoomKey, SessionKey};
 use sluicegate_engine::Reason;
+use sluicegate_engine::demux::Path;
+use sluicegate_engine::sink::EachDatagram;
 use sluicegate_load::{Output, PublishSpec};
 use sluicegate_proto::pb::{self, signal_request};
 use sluicegate_rtp::codec::Codec;
-use sluicegate_rtp::header;
+use sluicegate_rtp::header::{self, RtpHeader};
 
 use crate::net::Network;
 use crate::world::World;
@@ -78,7 +81,7 @@ impl Forwarding {
         let mut flushes = Vec::new();
         loop {
             let mut left = Vec::new();
-            engine.flush(self.now, &mut |_, _, datagram: &[u8]| left.extend(datagram.first()));
+            engine.flush(self.now, &mut EachDatagram::new(|_, datagram: &[u8]| left.extend(datagram.first())));
             flushes.push(left);
             if engine.poll_timeout().is_none_or(|(at, reason)| reason != Reason::Data || at > self.now) {
                 return flushes;
@@ -107,18 +110,37 @@ impl Forwarding {
         packets
     }
 
+    /// Receives all packets and then flushes once: destination and sequence number of each datagram of media, as they left.
+    pub fn forward_at_once(&mut self, packets: Vec<Vec<u8>>) -> Vec<(SocketAddr, u16)> {
+        let source = self.world.nodes[0].address();
+        for mut packet in packets {
+            self.world.engines[0].handle_datagram(self.now, 0, source, &mut packet);
+        }
+        let mut left = Vec::new();
+        let mut sink = EachDatagram::new(|path: Path, datagram: &[u8]| {
+            if header::classify(datagram) == header::Kind::Rtp
+                && let Ok(header) = RtpHeader::parse(datagram)
+            {
+                left.push((path.remote, header.sequence));
+            }
+        });
+        self.world.engines[0].flush(self.now, &mut sink);
+        left
+    }
+
     /// Receives, forwards and seals; one flush per packet, `step` between them. Returns the datagrams that left and their bytes.
     pub fn forward(&mut self, packets: Vec<Vec<u8>>, step: Duration) -> (u64, u64) {
         let source = self.world.nodes[0].address();
         let (mut count, mut bytes) = (0, 0);
+        let mut sink = EachDatagram::new(|_, datagram: &[u8]| {
+            count += 1;
+            bytes += datagram.len() as u64;
+        });
         for mut packet in packets {
             self.now += step;
             self.world.engines[0].handle_timeout(self.now);
             self.world.engines[0].handle_datagram(self.now, 0, source, &mut packet);
-            self.world.engines[0].flush(self.now, &mut |_, _, datagram: &[u8]| {
-                count += 1;
-                bytes += datagram.len() as u64;
-            });
+            self.world.engines[0].flush(self.now, &mut sink);
         }
         (count, bytes)
     }

@@ -10,6 +10,8 @@ use sluicegate_contract::entropy::Entropy;
 use sluicegate_contract::event::SessionEnd;
 use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Event, Relay, RoomKey, SessionKey, WorkerKey};
+use sluicegate_engine::demux::Path;
+use sluicegate_engine::sink::EachDatagram;
 use sluicegate_engine::{Certificate, Engine, EngineConfig};
 use sluicegate_load::{Arrival, Client, ClientConfig, Output, PublishSpec};
 use sluicegate_proto::grant::VideoGrant;
@@ -364,12 +366,14 @@ impl World {
     fn flush(&mut self) {
         let (nodes, now) = (&mut self.nodes, self.now);
         for (worker, engine) in self.engines.iter_mut().enumerate() {
-            engine.flush(now, &mut |_, destination, contents: &[u8]| {
+            let mut sink = EachDatagram::new(|path: Path, contents: &[u8]| {
+                let destination = path.remote;
                 let Some(node) = nodes.iter_mut().find(|node| node.addresses.contains(&destination)) else { return };
                 let at = usize::from(node.addresses[1] == destination);
                 node.count(contents);
                 node.down[at].send(now, Datagram { source: server(worker), destination, contents: contents.to_vec() });
             });
+            engine.flush(now, &mut sink);
         }
     }
 }

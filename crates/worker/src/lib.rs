@@ -4,11 +4,16 @@
 //! a function that must not block.
 
 pub mod mailbox;
-mod peer;
+pub mod receive;
+pub mod send;
 pub mod udp;
 pub mod worker;
 
+mod batch;
+mod offload;
+mod peer;
+
 pub use mailbox::{CommandSender, Full};
 pub use sluicegate_engine::{Certificate, CertificateError};
-pub use udp::{UdpPort, UdpPorts};
+pub use udp::{Offload, SOCKET_BUFFER_BYTES, UdpPort, UdpPorts};
 pub use worker::{Report, Worker, WorkerConfig, WorkerError};

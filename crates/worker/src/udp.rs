@@ -1,36 +1,93 @@
 //! The worker's UDP sockets: one per local address, so that a datagram's local end is known without ancillary data.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use nix::sys::socket::{setsockopt, sockopt};
+use quinn_udp::{UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Asked of the kernel for both directions; it may grant less (`net.core.rmem_max`).
-const SOCKET_BUFFER_BYTES: usize = 8 << 20;
+use crate::offload;
+
+/// Asked of the kernel for both directions: a key frame for a few hundred viewers, or a tenth of a second of a full link.
+pub const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
 /// One bound socket and the address under which clients know it.
 #[derive(Debug)]
 pub struct UdpPort {
     pub(crate) socket: mio::net::UdpSocket,
+    pub(crate) state: UdpSocketState,
+    pub(crate) offload: Offload,
     /// The candidate's address: the bound one, or the public one in front of it (`node_ip`).
     pub advertised: SocketAddr,
+    /// Bytes the kernel granted for receiving and for sending.
+    pub buffers: (usize, usize),
+}
+
+/// What the kernel does for many datagrams at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offload {
+    /// Splits one message into datagrams of equal size (UDP_SEGMENT).
+    pub send: bool,
+    /// Hands over datagrams of one source as one buffer (UDP_GRO).
+    pub receive: bool,
+}
+
+impl Offload {
+    pub const OFF: Self = Self { send: false, receive: false };
+
+    /// What works here, by trying it.
+    pub fn probe() -> Self {
+        Self { send: offload::can_split(), receive: true }
+    }
 }
 
 impl UdpPort {
     /// Binds `bind`; port 0 takes a free one, and the advertised port follows the bound one.
-    pub fn bind(bind: SocketAddr, advertised: std::net::IpAddr) -> io::Result<Self> {
+    pub fn bind(bind: SocketAddr, advertised: IpAddr, offload: Offload) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(bind), Type::DGRAM, Some(Protocol::UDP))?;
         if bind.is_ipv6() {
             socket.set_only_v6(true)?;
         }
-        // best effort: small buffers lose packets in bursts but work
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-        let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+        let buffers = ask_for_buffers(&socket);
         socket.set_nonblocking(true)?;
         socket.bind(&bind.into())?;
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let receive = offload.receive && state.gro_segments() > 1;
+        go_without(&socket, bind.is_ipv6(), receive);
         let socket = mio::net::UdpSocket::from_std(socket.into());
         let port = socket.local_addr()?.port();
-        Ok(Self { socket, advertised: SocketAddr::new(advertised, port) })
+        let offload = Offload { send: offload.send, receive };
+        Ok(Self { socket, state, offload, advertised: SocketAddr::new(advertised, port), buffers })
+    }
+}
+
+/// Past the kernel's limit where we may (CAP_NET_ADMIN). Best effort: small buffers lose packets in bursts but work. Returns what
+/// was granted.
+fn ask_for_buffers(socket: &Socket) -> (usize, usize) {
+    if setsockopt(socket, sockopt::RcvBufForce, &SOCKET_BUFFER_BYTES).is_err() {
+        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    }
+    if setsockopt(socket, sockopt::SndBufForce, &SOCKET_BUFFER_BYTES).is_err() {
+        let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    }
+    // the kernel tells twice what it granted: half of it is for its own book-keeping (socket(7))
+    let granted = |told: io::Result<usize>| told.unwrap_or(0) / 2;
+    (granted(socket.recv_buffer_size()), granted(socket.send_buffer_size()))
+}
+
+/// Ancillary data that [`UdpSocketState`] asks for and nobody here reads would cost every datagram a little.
+fn go_without(socket: &Socket, is_v6: bool, receive_offload: bool) {
+    let _ = setsockopt(socket, sockopt::ReceiveTimestampns, &false);
+    if is_v6 {
+        let _ = setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &false);
+        let _ = setsockopt(socket, sockopt::Ipv6RecvTClass, &false);
+    } else {
+        let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &false);
+        let _ = setsockopt(socket, sockopt::IpRecvTos, &false);
+    }
+    if !receive_offload {
+        let _ = setsockopt(socket, sockopt::UdpGroSegment, &false);
     }
 }
 
@@ -42,5 +99,11 @@ impl UdpPorts {
     /// The addresses clients are told, in the engine's order.
     pub fn advertised(&self) -> Vec<SocketAddr> {
         self.0.iter().map(|port| port.advertised).collect()
+    }
+
+    /// The smallest buffers that any of the sockets was granted: for receiving, and for sending.
+    pub fn buffers(&self) -> (usize, usize) {
+        let smallest = |of: fn(&UdpPort) -> usize| self.0.iter().map(of).min().unwrap_or(usize::MAX);
+        (smallest(|port| port.buffers.0), smallest(|port| port.buffers.1))
     }
 }

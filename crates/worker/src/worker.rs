@@ -11,18 +11,18 @@ use mio::{Events, Interest, Poll, Token};
 use sluicegate_contract::event::SessionEnd;
 use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, Event, Relay, WorkerKey, meter::Meters};
+use sluicegate_engine::demux::Path;
+use sluicegate_engine::sink::Sink;
 use sluicegate_engine::{Certificate, CertificateError, Engine, EngineConfig};
 
 use crate::mailbox::{self, CommandSender};
 use crate::peer::{self, Bell, Peers};
+use crate::receive::Receiver as Datagrams;
+use crate::send::Sender;
 use crate::udp::UdpPorts;
 
-/// Datagrams taken from one socket before timers and commands have their turn again.
-const DATAGRAMS_PER_TICK: usize = 256;
 /// Commands taken per tick.
 const COMMANDS_PER_TICK: usize = 256;
-/// The largest datagram that is looked at; a longer one is cut by the kernel and then fails to authenticate.
-const DATAGRAM_MAX: usize = 2048;
 const METERS_INTERVAL: Duration = Duration::from_millis(500);
 /// How soon another worker's full lane is tried again.
 const FULL_WAIT: Duration = Duration::from_millis(1);
@@ -143,6 +143,21 @@ struct Loop<R> {
     restarts: u64,
 }
 
+/// The sockets as the engine sees them at a flush.
+struct Sockets<'a> {
+    udp: &'a mut Sender,
+}
+
+impl Sink for Sockets<'_> {
+    fn room(&mut self, path: Path) -> Option<&mut [u8]> {
+        self.udp.room(path.local)
+    }
+
+    fn send(&mut self, path: Path, length: usize) {
+        self.udp.push(path.local, path.remote, length);
+    }
+}
+
 impl<R: FnMut(Report)> Loop<R> {
     /// Until nobody can send commands any more. A panic that is no session's own costs this worker's sessions; its sockets stay.
     fn run(mut self) {
@@ -164,14 +179,17 @@ impl<R: FnMut(Report)> Loop<R> {
 
     fn turns(&mut self) {
         let mut events = Events::with_capacity(64);
-        let mut buffer = vec![0u8; DATAGRAM_MAX];
+        let mut datagrams = Datagrams::new(&self.udp);
+        let mut sender = Sender::new(&self.udp);
         loop {
             let now = Instant::now();
             let Some(more_commands) = self.take_commands(now) else { return };
             let more_mail = self.peers.take(now, &mut self.engine);
             self.engine.handle_timeout(now);
-            let more_datagrams = self.take_datagrams(now, &mut buffer);
-            self.flush(now);
+            let more_datagrams = self.take_datagrams(now, &mut datagrams);
+            self.engine.flush(now, &mut Sockets { udp: &mut sender });
+            sender.finish();
+            self.unsent += std::mem::take(&mut sender.unsent);
             self.peers.send(now, &mut self.engine);
             self.send_reports(now);
             let wait = if more_commands || more_mail || more_datagrams { Some(Duration::ZERO) } else { self.wait(now) };
@@ -209,30 +227,16 @@ impl<R: FnMut(Report)> Loop<R> {
         Some(true)
     }
 
-    /// True: a socket may hold more.
-    fn take_datagrams(&mut self, now: Instant, buffer: &mut [u8]) -> bool {
-        for index in 0..self.udp.0.len() {
-            for _ in 0..DATAGRAMS_PER_TICK {
-                if !self.readable[index] {
-                    break;
-                }
-                match self.udp.0[index].socket.recv_from(buffer) {
-                    Ok((length, source)) => self.engine.handle_datagram(now, index, source, &mut buffer[..length]),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable[index] = false,
-                    // ICMP unreachable of an earlier send surfaces here; the socket itself is fine
-                    Err(_) => {}
-                }
+    /// One batch of each socket, so that a flush follows soon. True: a socket may hold more.
+    fn take_datagrams(&mut self, now: Instant, datagrams: &mut Datagrams) -> bool {
+        for (index, port) in self.udp.0.iter().enumerate() {
+            if self.readable[index] {
+                let engine = &mut self.engine;
+                self.readable[index] =
+                    datagrams.receive(port, |source, datagram| engine.handle_datagram(now, index, source, datagram));
             }
         }
         self.readable.iter().any(|readable| *readable)
-    }
-
-    fn flush(&mut self, now: Instant) {
-        let (udp, unsent) = (&self.udp, &mut self.unsent);
-        self.engine.flush(now, &mut |local: usize, destination, datagram: &[u8]| {
-            let sent = udp.0.get(local).is_some_and(|port| port.socket.send_to(datagram, destination).is_ok());
-            *unsent += u64::from(!sent);
-        });
     }
 
     fn send_reports(&mut self, now: Instant) {
