@@ -9,7 +9,7 @@ use sluicegate_contract::event::SessionEnd;
 use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, Event, RoomKey, SessionKey, WorkerKey};
 use sluicegate_rtp::codec::Codec;
-use sluicegate_worker::{Certificate, Report, UdpPort, UdpPorts, Worker, WorkerConfig};
+use sluicegate_worker::{Certificate, Offload, Report, UdpPort, UdpPorts, Worker, WorkerConfig};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Far more than anything here takes.
@@ -20,7 +20,7 @@ fn start(count: usize) -> (Vec<Worker>, Receiver<(WorkerKey, Event)>) {
     let wall_clock = WallClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
     let config = |index: usize| WorkerConfig {
         name: format!("media-{index}"),
-        udp: UdpPorts(vec![UdpPort::bind(SocketAddr::new(LOOPBACK, 0), LOOPBACK).expect("a free port")]),
+        udp: UdpPorts(vec![UdpPort::bind(SocketAddr::new(LOOPBACK, 0), LOOPBACK, Offload::probe()).expect("a free port")]),
         certificate: certificate.clone(),
         wall_clock,
     };
