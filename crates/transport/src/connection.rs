@@ -291,19 +291,25 @@ impl Connection {
         self.drain();
     }
 
-    /// Sends one message.
+    /// Takes one message; it leaves with the next [`Connection::handle_timeout`], which is due at once. So messages that are sent
+    /// together share datagrams, and SCTP goes over what it holds once for all of them.
     pub fn send_data(&mut self, now: Instant, id: ChannelId, binary: bool, data: &[u8]) -> Sent {
         let Some(stream) = self.channels.stream(id).filter(|_| !self.failed && data.len() <= MESSAGE_MAX as usize) else {
             return Sent::Refused;
         };
-        let written = self.rtc.channel(stream).map(|mut channel| channel.write(binary, data));
-        let sent = match written {
-            Some(Ok(true)) => Sent::Queued,
-            Some(Ok(false)) => Sent::Full,
-            Some(Err(_)) | None => Sent::Refused,
-        };
-        self.handle_timeout(now);
-        sent
+        let Some(mut channel) = self.rtc.channel(stream) else { return Sent::Refused };
+        if !self.channels.may_send(id, channel.buffered_amount()) {
+            return Sent::Full;
+        }
+        match channel.write(binary, data) {
+            Ok(true) => {
+                self.channels.sent(id, data.len());
+                self.timeout = Some(now);
+                Sent::Queued
+            }
+            Ok(false) => Sent::Full,
+            Err(_) => Sent::Refused,
+        }
     }
 
     fn settle(&mut self, result: Result<(), String>) {

@@ -2,6 +2,8 @@
 //!
 //! The channels themselves (SCTP, RFC 8831; DCEP, RFC 8832) are str0m's.
 
+use std::collections::VecDeque;
+
 use str0m::channel::{ChannelConfig, ChannelId as StreamId, Reliability};
 
 /// Largest message either way, as the SDP says (`a=max-message-size`).
@@ -12,6 +14,12 @@ pub const CHANNELS_MAX: usize = 64;
 pub(crate) const SCTP_STREAMS_MAX: u16 = 1024;
 /// Bytes that wait for a slow peer's acknowledgement before a message is refused.
 pub(crate) const SCTP_BUFFER_MAX: usize = 1 << 20;
+
+/// Chunks (RFC 9260 §3.3.1) that wait so: for each step of an association the library walks over all of them, so many small
+/// messages under way would cost their square.
+const SCTP_CHUNKS_MAX: usize = 512;
+/// What of a message fits one chunk.
+const CHUNK_BYTES: usize = 1100;
 
 /// One data channel of a connection; never used again in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +44,41 @@ impl ChannelPromise {
 pub(crate) struct Channels {
     open: Vec<(ChannelId, StreamId)>,
     next: u32,
+    /// Beside `open`.
+    under_way: Vec<UnderWay>,
+}
+
+/// Messages of one channel that were handed to SCTP and are not acknowledged or given up.
+#[derive(Debug, Default)]
+struct UnderWay {
+    /// Bytes of each, the oldest first.
+    messages: VecDeque<u32>,
+    bytes: usize,
+    chunks: usize,
+}
+
+impl UnderWay {
+    fn push(&mut self, bytes: usize) {
+        self.messages.push_back(bytes as u32);
+        self.bytes += bytes;
+        self.chunks += chunks(bytes);
+    }
+
+    /// SCTP still holds so many bytes. Unordered messages may end in another order; their number is what matters.
+    fn settle(&mut self, held: usize) {
+        // an empty one is held by nobody's count
+        while let Some(oldest) = self.messages.front().map(|bytes| *bytes as usize)
+            && (self.bytes > held || oldest == 0)
+        {
+            self.messages.pop_front();
+            self.bytes -= oldest;
+            self.chunks -= chunks(oldest);
+        }
+    }
+}
+
+fn chunks(bytes: usize) -> usize {
+    bytes.div_ceil(CHUNK_BYTES).max(1)
 }
 
 impl Channels {
@@ -50,14 +93,34 @@ impl Channels {
         let id = ChannelId(self.next);
         self.next = self.next.wrapping_add(1);
         self.open.push((id, stream));
+        self.under_way.push(UnderWay::default());
         Some(id)
     }
 
     /// Forgets a channel, if it was one that had opened.
     pub fn close(&mut self, stream: StreamId) -> Option<ChannelId> {
-        let id = self.id(stream)?;
-        self.open.retain(|(_, known)| *known != stream);
-        Some(id)
+        let at = self.open.iter().position(|(_, known)| *known == stream)?;
+        self.under_way.remove(at);
+        Some(self.open.remove(at).0)
+    }
+
+    /// Whether SCTP may be given another message of a channel, of which it still holds `held` bytes.
+    pub fn may_send(&mut self, id: ChannelId, held: usize) -> bool {
+        if let Some(at) = self.at(id) {
+            self.under_way[at].settle(held);
+        }
+        self.under_way.iter().map(|channel| channel.chunks).sum::<usize>() < SCTP_CHUNKS_MAX
+    }
+
+    /// A message went.
+    pub fn sent(&mut self, id: ChannelId, bytes: usize) {
+        if let Some(at) = self.at(id) {
+            self.under_way[at].push(bytes);
+        }
+    }
+
+    fn at(&self, id: ChannelId) -> Option<usize> {
+        self.open.iter().position(|(known, _)| *known == id)
     }
 
     pub fn id(&self, stream: StreamId) -> Option<ChannelId> {
@@ -111,6 +174,23 @@ mod tests {
         assert!(names_stream_beyond_limit(&packet(1024)));
         assert!(names_stream_beyond_limit(&packet(65_535)));
         assert!(!names_stream_beyond_limit(&[]));
+    }
+
+    #[test]
+    fn small_messages_under_way_are_few() {
+        let mut under_way = UnderWay::default();
+        for _ in 0..100 {
+            under_way.push(10);
+        }
+        under_way.push(15_000);
+        assert_eq!((under_way.bytes, under_way.chunks), (16_000, 114));
+        under_way.settle(15_005);
+        assert_eq!((under_way.messages.len(), under_way.chunks), (1, 14));
+        under_way.settle(15_000);
+        assert_eq!(under_way.messages.len(), 1);
+        under_way.push(0);
+        under_way.settle(0);
+        assert_eq!((under_way.bytes, under_way.chunks), (0, 0));
     }
 
     proptest! {
