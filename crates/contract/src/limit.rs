@@ -14,7 +14,13 @@ pub const INBOX_MAX: usize = 1024;
 pub const SIGNALS_MAX: usize = 256;
 /// Bytes of data messages one session may have under way in the worker, in each direction.
 pub const DATA_BYTES_PER_SESSION_MAX: usize = 4 << 20;
-/// Of these, while its reliable channel is not open yet (LiveKit: 100 kB).
+/// Of these, from the client, behind which a lossy message is dropped: a flood of them leaves the reliable ones their room.
+pub const DATA_BYTES_LOSSY_UP_MAX: usize = 1 << 20;
+/// `Event::Data` of one session that its room has not taken; the rest waits in the session.
+pub const DATA_EVENTS_PER_SESSION_MAX: usize = 32;
+/// `Event::Data` of one worker that the rooms have not taken: of the event lane a small part, also where workers share it.
+pub const DATA_EVENTS_MAX: usize = EVENTS_MAX / 32;
+/// Of the bytes to a client, while its reliable channel is not open yet (LiveKit: 100 kB).
 pub const DATA_BYTES_JOINING_MAX: usize = 100_000;
 /// Lossy messages that would wait behind more than this are of no use any more.
 pub const DATA_BYTES_LOSSY_MAX: usize = 64 << 10;

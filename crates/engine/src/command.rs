@@ -21,7 +21,10 @@ impl Engine {
     pub(crate) fn command(&mut self, now: Instant, command: Command) {
         match command {
             Command::AddSession(add) => self.add_session(now, &add),
-            Command::RemoveSession { session } => self.remove_session(now, session),
+            Command::RemoveSession { session } => {
+                self.remove_session(now, session);
+                self.removed_up(session);
+            }
             Command::Offer { session, sdp, id } => self.offered(now, session, &sdp, id),
             Command::Answer { session, sdp, id } => self.answered(now, session, &sdp, id),
             Command::Candidate { session, target, candidate } => self.candidate(session, target, &candidate),
@@ -114,6 +117,7 @@ impl Engine {
         }
         self.dirty.retain(|dirty| *dirty != index);
         self.timers.set(index, None);
+        self.forget_data(index, &session.data);
     }
 
     fn candidate(&mut self, session: SessionKey, target: PcTarget, candidate: &str) {

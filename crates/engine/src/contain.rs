@@ -4,9 +4,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
+use sluicegate_contract::SessionKey;
 use sluicegate_contract::command::Fault;
 use sluicegate_contract::event::SessionEnd;
-use sluicegate_contract::{Event, SessionKey};
 
 use crate::engine::Engine;
 
@@ -18,8 +18,7 @@ impl Engine {
         let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) else { return };
         let Some(key) = whose(self) else { resume_unwind(panic) };
         self.meters.panics += 1;
-        self.events.push_back(Event::SessionEnded { session: key, why: SessionEnd::Panicked });
-        self.remove_session(now, key);
+        self.end_session(now, key, SessionEnd::Panicked);
     }
 
     pub(crate) fn key_of(&self, session: u32) -> Option<SessionKey> {

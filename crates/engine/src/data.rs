@@ -1,7 +1,8 @@
-//! Messages of the data channels: down to clients, bounded per session and per tick, and up to the room, bounded by what the room
-//! has taken.
+//! Messages of the data channels: down to clients, bounded per session and per tick. Those that clients send: [`up`].
 //!
 //! SCTP is dear (13 µs a message): each flush sends what is due of media first, then so much of this, one message a session in turn.
+
+pub(crate) mod up;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,9 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use sluicegate_contract::command::DataChannel;
 use sluicegate_contract::event::SessionEnd;
-use sluicegate_contract::limit::{
-    DATA_BYTES_JOINING_MAX, DATA_BYTES_LOSSY_MAX, DATA_BYTES_PER_SESSION_MAX, DATA_BYTES_PER_TICK, DATA_MESSAGE_MAX,
-};
+use sluicegate_contract::limit::{DATA_BYTES_JOINING_MAX, DATA_BYTES_LOSSY_MAX, DATA_BYTES_PER_SESSION_MAX, DATA_BYTES_PER_TICK};
 use sluicegate_contract::{Event, SessionKey};
 use sluicegate_transport::connection::{ChannelId, Sent};
 
@@ -28,8 +27,7 @@ pub(crate) struct SessionData {
     waiting_bytes: usize,
     /// In the engine's queue of sessions that have something to send.
     is_ready: bool,
-    /// From the client, not yet taken by the room.
-    up_bytes: usize,
+    pub(crate) up: up::Up,
 }
 
 impl SessionData {
@@ -78,14 +76,6 @@ impl Engine {
         }
         data.push(channel, payload.clone());
         self.data_is_ready(now, index);
-    }
-
-    /// The room has dealt with so many bytes of this session's messages.
-    pub(crate) fn data_taken(&mut self, key: SessionKey, bytes: u32) {
-        if let Some(index) = self.session_index(key) {
-            let data = &mut self.sessions[index as usize].data;
-            data.up_bytes = data.up_bytes.saturating_sub(bytes as usize + MESSAGE_COST);
-        }
     }
 
     /// A session that may have something to send gets its turn.
@@ -149,27 +139,20 @@ impl Engine {
         self.data_is_ready(now, session);
     }
 
-    pub(crate) fn data_received(&mut self, now: Instant, link: u32, id: ChannelId, payload: Vec<u8>) {
-        let Some(state) = self.links.get(link as usize) else { return };
-        let (Some(channel), Some(session)) = (state.channels.kind_of(id), self.sessions.get_mut(state.session as usize)) else {
-            return;
-        };
-        let key = session.key;
-        let after = session.data.up_bytes + payload.len() + MESSAGE_COST;
-        if payload.len() > DATA_MESSAGE_MAX || after > DATA_BYTES_PER_SESSION_MAX {
-            self.meters.dropped_data += 1;
-            if channel == DataChannel::Reliable {
-                self.end_session(now, key, SessionEnd::Overrun);
-            }
-            return;
+    /// The session's end, before its index is used again.
+    pub(crate) fn forget_data(&mut self, index: u32, data: &SessionData) {
+        self.data_ready.retain(|ready| *ready != index);
+        if self.data_ready.is_empty() {
+            self.data_since = None;
         }
-        session.data.up_bytes = after;
-        self.meters.data_messages_up += 1;
-        self.events.push_back(Event::Data { session: key, channel, payload: Bytes::from(payload) });
+        self.forget_up(index, &data.up);
     }
 
     /// The worker's own decision; the room hears of it.
-    fn end_session(&mut self, now: Instant, key: SessionKey, why: SessionEnd) {
+    pub(crate) fn end_session(&mut self, now: Instant, key: SessionKey, why: SessionEnd) {
+        if let Some(index) = self.session_index(key) {
+            self.end_up(index);
+        }
         self.events.push_back(Event::SessionEnded { session: key, why });
         self.remove_session(now, key);
     }

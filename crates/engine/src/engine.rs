@@ -10,6 +10,7 @@ use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, Event, SessionKey, TrackKey, WorkerKey};
 use sluicegate_transport::certificate::Certificate;
 
+use crate::data::up::UpQueue;
 use crate::demux::{Demux, Path};
 use crate::link::Link;
 use crate::pacer::Pacer;
@@ -63,6 +64,7 @@ pub struct Engine {
     pub(crate) data_ready: VecDeque<u32>,
     pub(crate) data_since: Option<Instant>,
     pub(crate) relays: Relays,
+    pub(crate) up_queue: UpQueue,
     pub(crate) outbox: Outbox,
     pub(crate) events: VecDeque<Event>,
 
@@ -87,6 +89,7 @@ impl Engine {
             data_ready: VecDeque::new(),
             data_since: None,
             relays: Relays::default(),
+            up_queue: UpQueue::default(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
             by_session: HashMap::new(),

@@ -1,6 +1,6 @@
-//! One room on one worker or several, its clients, and the networks between them.
+//! Rooms (most tests need one) on one worker or several, their clients, and the networks between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -38,12 +38,15 @@ const BEGIN_UNIX: Duration = Duration::from_secs(1_800_000_000);
 pub struct Node {
     pub client: Client,
     pub identity: String,
+    /// Index of its room.
+    room: usize,
     addresses: [SocketAddr; 2],
     /// To and from the server, per address.
     up: [Link; 2],
     down: [Link; 2],
     pub arrivals: Vec<(Instant, Arrival)>,
-    pub messages: Vec<(String, Vec<u8>)>,
+    /// (when, label of the channel, bytes)
+    pub messages: Vec<(Instant, String, Vec<u8>)>,
     /// RTP the server sent to this client, before losses: first copies and all else.
     pub first_bytes: u64,
     pub other_bytes: u64,
@@ -53,7 +56,7 @@ pub struct Node {
 pub struct World {
     pub now: Instant,
     pub begin: Instant,
-    pub room: Room,
+    pub rooms: Vec<Room>,
     pub engines: Vec<Engine>,
     /// Batches between workers find no room.
     pub relays_are_full: bool,
@@ -61,6 +64,11 @@ pub struct World {
     configs: Vec<EngineConfig>,
     pub nodes: Vec<Node>,
     pub closed: bool,
+    /// The event lane, from the workers to the rooms.
+    pub lane: VecDeque<Event>,
+    /// The control plane takes nothing from its lane.
+    pub is_stuck: bool,
+    clock: WallClock,
     network: Network,
     entropy: Entropy,
     certificate: Certificate,
@@ -77,7 +85,7 @@ impl World {
     /// Sessions go to the workers in turn.
     pub fn with_workers(seed: u64, network: Network, workers: usize) -> Self {
         let now = Instant::now();
-        let mut entropy = Entropy::new(seed);
+        let entropy = Entropy::new(seed);
         let certificate = Certificate::generate().unwrap_or_else(|error| unreachable!("{error}"));
         let clock = WallClock::new(now, BEGIN_UNIX);
         let config = |worker| EngineConfig {
@@ -87,27 +95,44 @@ impl World {
             wall_clock: clock,
         };
         let configs: Vec<EngineConfig> = (0..workers).map(config).collect();
-        let room =
-            Room::new(now, RoomConfig::default(), RoomKey(1), "sim", pb::CreateRoomRequest::default(), clock, entropy.next_u64());
-        Self {
+        let mut world = Self {
             now,
             begin: now,
-            room,
+            rooms: Vec::new(),
             engines: configs.iter().cloned().map(Engine::new).collect(),
             relays_are_full: false,
             placement: Placement::default(),
             configs,
             nodes: Vec::new(),
             closed: false,
+            lane: VecDeque::new(),
+            is_stuck: false,
+            clock,
             network,
             entropy,
             certificate,
             decisions: Vec::new(),
-        }
+        };
+        world.add_room();
+        world
     }
 
-    /// A client joins; returns its index.
+    /// Another room; returns its index.
+    pub fn add_room(&mut self) -> usize {
+        let index = self.rooms.len();
+        let (key, seed) = (RoomKey(index as u32 + 1), self.entropy.next_u64());
+        let create = pb::CreateRoomRequest::default();
+        self.rooms.push(Room::new(self.now, RoomConfig::default(), key, "sim", create, self.clock, seed));
+        index
+    }
+
+    /// A client joins the first room; returns its index.
     pub fn join(&mut self, identity: &str, publish: Vec<PublishSpec>) -> usize {
+        self.join_room(0, identity, publish, false)
+    }
+
+    /// A client joins; with `open_channels` it opens the data channels of its publisher PeerConnection.
+    pub fn join_room(&mut self, room: usize, identity: &str, publish: Vec<PublishSpec>, open_channels: bool) -> usize {
         let index = self.nodes.len();
         let ip = Ipv4Addr::new(10, 1, (index >> 8) as u8, index as u8);
         let addresses = [SocketAddr::from((ip, 5000)), SocketAddr::from((ip, 6000))];
@@ -117,7 +142,7 @@ impl World {
                 addresses,
                 certificate: self.certificate.clone(),
                 publish,
-                open_channels: false,
+                open_channels,
                 first_ssrc: 1000 + 100 * index as u32,
                 ntp: BEGIN_UNIX + self.now.duration_since(self.begin) + Duration::from_secs(7777),
             },
@@ -127,6 +152,7 @@ impl World {
         self.nodes.push(Node {
             client,
             identity: identity.to_owned(),
+            room,
             addresses,
             up,
             down,
@@ -153,7 +179,7 @@ impl World {
             publisher_offer: None,
             reconnect: None,
         };
-        self.input(Input::Join(Box::new(join)));
+        self.input(room, Input::Join(Box::new(join)));
         index
     }
 
@@ -161,12 +187,13 @@ impl World {
     pub fn leave(&mut self, index: usize) {
         let connection = ConnectionKey(index as u64 + 1);
         let leave = pb::signal_request::Message::Leave(pb::LeaveRequest::default());
-        self.input(Input::Signal { connection, request: Box::new(pb::SignalRequest { message: Some(leave) }) });
-        self.input(Input::SignalClosed { connection });
+        let room = self.nodes[index].room;
+        self.input(room, Input::Signal { connection, request: Box::new(pb::SignalRequest { message: Some(leave) }) });
+        self.input(room, Input::SignalClosed { connection });
     }
 
-    pub fn input(&mut self, input: Input) {
-        self.room.handle_input(self.now, input);
+    pub fn input(&mut self, room: usize, input: Input) {
+        self.rooms[room].handle_input(self.now, input);
         self.settle();
     }
 
@@ -200,20 +227,29 @@ impl World {
         self.settle();
     }
 
+    /// A client sends one message on its publisher PeerConnection now; false: its own side did not take it.
+    pub fn send_message(&mut self, node: usize, label: &str, message: &[u8]) -> bool {
+        let sent = self.nodes[node].client.send_message(self.now, label, message);
+        self.settle();
+        sent
+    }
+
     fn next(&self) -> Option<Instant> {
-        let room = self.room.poll_timeout().map(|(at, _)| at);
+        let rooms = self.rooms.iter().filter_map(|room| room.poll_timeout().map(|(at, _)| at));
         let engines = self.engines.iter().filter_map(|engine| engine.poll_timeout().map(|(at, _)| at));
         let nodes = self.nodes.iter().flat_map(|node| {
             let links = node.up.iter().chain(&node.down).filter_map(Link::next);
             links.chain(node.client.poll_timeout())
         });
-        nodes.chain(room).chain(engines).min()
+        nodes.chain(rooms).chain(engines).min()
     }
 
     fn step(&mut self) {
         let now = self.now;
-        if self.room.poll_timeout().is_some_and(|(at, _)| at <= now) {
-            self.room.handle_timeout(now);
+        for room in &mut self.rooms {
+            if room.poll_timeout().is_some_and(|(at, _)| at <= now) {
+                room.handle_timeout(now);
+            }
         }
         for engine in &mut self.engines {
             engine.handle_timeout(now);
@@ -253,7 +289,7 @@ impl World {
 
     fn carry_room(&mut self) -> bool {
         let mut moved = false;
-        while let Some(output) = self.room.poll_output() {
+        while let Some(output) = self.rooms.iter_mut().find_map(Room::poll_output) {
             moved = true;
             match output {
                 RoomOutput::Signal { connections, response } => {
@@ -304,7 +340,13 @@ impl World {
         }
         for session in lost {
             let event = Event::SessionEnded { session, why: SessionEnd::Panicked };
-            self.room.handle_input(self.now, Input::Media(event));
+            self.tell_room(event);
+        }
+    }
+
+    fn tell_room(&mut self, event: Event) {
+        if let Some(room) = self.rooms.get_mut(event.room().0 as usize - 1) {
+            room.handle_input(self.now, Input::Media(event));
         }
     }
 
@@ -330,12 +372,17 @@ impl World {
         let mut moved = false;
         for at in 0..self.engines.len() {
             while let Some(event) = self.engines[at].poll_event() {
-                moved = true;
                 if !matches!(event, Event::Data { .. }) {
                     self.decisions.push(kind(&format!("{event:?}")));
                 }
-                self.room.handle_input(self.now, Input::Media(event));
+                self.lane.push_back(event);
             }
+        }
+        while !self.is_stuck
+            && let Some(event) = self.lane.pop_front()
+        {
+            moved = true;
+            self.tell_room(event);
         }
         moved
     }
@@ -345,18 +392,19 @@ impl World {
         for index in 0..self.nodes.len() {
             while let Some(output) = self.nodes[index].client.poll_output() {
                 let node = &mut self.nodes[index];
+                let room = node.room;
                 match output {
                     Output::Signal(request) => {
                         moved = true;
                         let connection = ConnectionKey(index as u64 + 1);
-                        self.room.handle_input(self.now, Input::Signal { connection, request });
+                        self.rooms[room].handle_input(self.now, Input::Signal { connection, request });
                     }
                     Output::Datagram { from, destination, contents } => {
                         let source = node.addresses[from];
                         node.up[from].send(self.now, Datagram { source, destination, contents });
                     }
                     Output::Arrived(arrival) => node.arrivals.push((self.now, arrival)),
-                    Output::Message { label, data } => node.messages.push((label, data)),
+                    Output::Message { label, data } => node.messages.push((self.now, label, data)),
                 }
             }
         }
