@@ -61,6 +61,8 @@ pub enum Command {
     DataTaken {
         session: SessionKey,
         bytes: u32,
+        /// It went nowhere: malformed, not allowed, numbered as one before, or too large with its sender's name.
+        refused: bool,
     },
     /// One message, shared by all its destinations.
     SendData {

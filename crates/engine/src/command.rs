@@ -36,7 +36,10 @@ impl Engine {
             Command::ConfigureSubscription { session, track, disabled } => {
                 self.configure_subscription(now, session, track, disabled);
             }
-            Command::DataTaken { session, bytes } => self.data_taken(session, bytes),
+            Command::DataTaken { session, bytes, refused } => {
+                self.meters.dropped_data += u64::from(refused);
+                self.data_taken(session, bytes);
+            }
             Command::SendData { sessions, channel, payload } => {
                 for session in sessions {
                     self.contain(now, |engine| engine.send_data(now, session, channel, &payload), |_| Some(session));

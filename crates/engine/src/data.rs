@@ -32,15 +32,20 @@ pub(crate) struct SessionData {
 
 impl SessionData {
     fn push(&mut self, channel: DataChannel, payload: Bytes) {
-        self.waiting_bytes += payload.len();
+        self.waiting_bytes += waiting_cost(&payload);
         self.waiting.push_back((channel, payload));
     }
 
     fn pop(&mut self) {
         if let Some((_, payload)) = self.waiting.pop_front() {
-            self.waiting_bytes -= payload.len();
+            self.waiting_bytes -= waiting_cost(&payload);
         }
     }
+}
+
+/// Of a message that waits: its bytes and its place in the queue.
+fn waiting_cost(payload: &Bytes) -> usize {
+    payload.len() + 64
 }
 
 /// What became of a session's oldest message.
@@ -54,27 +59,30 @@ enum Step {
 
 impl Engine {
     /// One message for one participant: on the subscriber PeerConnection's channel, else on the publisher's. A reliable one waits,
-    /// bounded, for the channel to open and for a slow peer; a lossy one waits little.
+    /// bounded, for a slow peer and for the channel to open; a lossy one waits little.
     pub(crate) fn send_data(&mut self, now: Instant, key: SessionKey, channel: DataChannel, payload: &Bytes) {
         let Some(index) = self.session_index(key) else { return };
         let open = self.open_channel(index, channel).is_some();
         let data = &mut self.sessions[index as usize].data;
-        let after = data.waiting_bytes + payload.len();
-        let limit = match (channel, open) {
-            (DataChannel::Lossy, false) => 0,
-            (DataChannel::Lossy, true) => DATA_BYTES_LOSSY_MAX,
-            (DataChannel::Reliable, false) => DATA_BYTES_JOINING_MAX,
-            (DataChannel::Reliable, true) => DATA_BYTES_PER_SESSION_MAX,
-        };
-        if after > limit {
-            self.meters.dropped_data += 1;
+        let after = data.waiting_bytes + waiting_cost(payload);
+        match (channel, open) {
+            (DataChannel::Lossy, true) if after <= DATA_BYTES_LOSSY_MAX => data.push(channel, payload.clone()),
+            (DataChannel::Lossy, _) => self.meters.dropped_data += 1,
+            (DataChannel::Reliable, true) if after <= DATA_BYTES_PER_SESSION_MAX => data.push(channel, payload.clone()),
             // a reliable channel must have no holes: the client that does not read begins anew
-            if channel == DataChannel::Reliable && open {
-                self.end_session(now, key, SessionEnd::TooSlow);
+            (DataChannel::Reliable, true) => {
+                self.meters.dropped_data += 1;
+                return self.end_session(now, key, SessionEnd::TooSlow);
             }
-            return;
+            // neither has what a joining client will read: the oldest go, as if it had come later
+            (DataChannel::Reliable, false) => {
+                data.push(channel, payload.clone());
+                while data.waiting_bytes > DATA_BYTES_JOINING_MAX {
+                    data.pop();
+                    self.meters.dropped_data += 1;
+                }
+            }
         }
-        data.push(channel, payload.clone());
         self.data_is_ready(now, index);
     }
 

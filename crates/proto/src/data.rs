@@ -69,19 +69,24 @@ pub fn route(original: &[u8]) -> Result<Route<'_>, DataError> {
         nonce: Vec::new(),
     };
     if let Some(Arm::User(user)) = packet.value {
-        // LiveKit: the packet's own destinations count where there are any
+        // LiveKit: the packet's own identities count where there are any; SIDs are only here, and count beside them
         if route.destination_identities.is_empty() {
             route.destination_identities = user.destination_identities;
-            route.destination_sids = user.destination_sids;
         }
+        route.destination_sids = user.destination_sids;
         route.nonce = user.nonce;
     }
     Ok(route)
 }
 
 /// The packet as others get it: sender and kind are what the server knows, not what the client said. Both texts are empty for a
-/// hidden sender.
-pub fn override_fields(route: &Route<'_>, participant_sid: &str, participant_identity: &str, kind: Kind) -> Vec<u8> {
+/// hidden sender and for the server itself. Refused where it has become too large for a channel.
+pub fn override_fields(
+    route: &Route<'_>,
+    participant_sid: &str,
+    participant_identity: &str,
+    kind: Kind,
+) -> Result<Vec<u8>, DataError> {
     let texts = participant_sid.len() + participant_identity.len();
     let mut bytes = Vec::with_capacity(route.original.len() + 2 * texts + 32);
     bytes.extend_from_slice(route.original);
@@ -96,7 +101,7 @@ pub fn override_fields(route: &Route<'_>, participant_sid: &str, participant_ide
         text(tag::USER_PARTICIPANT_IDENTITY, participant_identity, &mut user);
         encoding::bytes::encode(tag::USER, &user, &mut bytes);
     }
-    bytes
+    if bytes.len() > DATA_BYTES_MAX { Err(DataError::TooLarge) } else { Ok(bytes) }
 }
 
 fn text(tag: u32, text: &str, bytes: &mut Vec<u8>) {

@@ -1,20 +1,17 @@
 //! RoomService calls on a living room.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use prost::Message as _;
-use sluicegate_contract::Command;
 use sluicegate_contract::command::DataChannel;
-use sluicegate_contract::limit::DATA_MESSAGE_MAX;
+use sluicegate_proto::data::{self, DATA_BYTES_MAX};
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
-use smallvec::SmallVec;
 
 use crate::departure::EndedBy;
 use crate::input::{ApiCall, RequestId};
 use crate::output::{ApiError, ApiReply, Output};
-use crate::participant::{Departure, Participant};
+use crate::participant::Departure;
 use crate::permission;
 use crate::room::Room;
 use crate::signal::metadata::Exceeds;
@@ -62,7 +59,7 @@ impl Room {
                 self.update_subscriptions(now, index, sids, update.subscribe);
                 Ok(ApiReply::Done)
             }
-            ApiCall::SendData(send) => self.send_data(send),
+            ApiCall::SendData(send) => self.send_data(now, send),
             ApiCall::UpdateMetadata { metadata } => self.update_room_metadata(now, metadata),
         }
     }
@@ -152,7 +149,7 @@ impl Room {
         self.refresh_token(now, index);
     }
 
-    fn send_data(&mut self, send: pb::SendDataRequest) -> Answer {
+    fn send_data(&mut self, now: Instant, send: pb::SendDataRequest) -> Answer {
         if !send.nonce.is_empty() && send.nonce.len() != 16 {
             return Err(ApiError::InvalidArgument("nonce should be 16-bytes or not specified".to_owned()));
         }
@@ -160,20 +157,10 @@ impl Room {
             Ok(pb::data_packet::Kind::Lossy) => DataChannel::Lossy,
             _ => DataChannel::Reliable,
         };
-        let identities: BTreeSet<&str> = send.destination_identities.iter().map(String::as_str).collect();
-        let sids: BTreeSet<&str> = send.destination_sids.iter().map(String::as_str).collect();
-        let everybody = identities.is_empty() && sids.is_empty();
-        let chosen = |participant: &&Participant| {
-            let named = identities.contains(participant.identity.as_str()) || sids.contains(participant.sid.as_str());
-            participant.is_active && participant.permission.can_subscribe && (everybody || named)
-        };
-        let sessions: SmallVec<_> = self.participants.values().filter(chosen).map(|participant| participant.session).collect();
-        let payload = user_packet(send).encode_to_vec();
-        if payload.len() > DATA_MESSAGE_MAX {
-            return Err(ApiError::InvalidArgument(format!("data is too large: {DATA_MESSAGE_MAX} bytes at most with its packet")));
-        }
-        if !sessions.is_empty() {
-            self.command(Command::SendData { sessions, channel, payload: payload.into() });
+        let packet = user_packet(send).encode_to_vec();
+        let sent = data::route(&packet).and_then(|route| self.send_packet(now, None, channel, &route));
+        if sent.is_err() {
+            return Err(ApiError::InvalidArgument(format!("data is too large: {DATA_BYTES_MAX} bytes at most with its packet")));
         }
         Ok(ApiReply::Done)
     }

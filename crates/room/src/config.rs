@@ -45,6 +45,8 @@ pub const SDP_BYTES_MAX: usize = 2 << 20;
 pub const CANDIDATE_BYTES_MAX: usize = 4096;
 /// Entries of a subscription permission; what is beyond is not granted.
 pub const TRACK_PERMISSIONS_MAX: usize = 4096;
+/// Senders named in one sync_state, of each of which the missed messages are sent again.
+pub const RECEIVE_STATES_MAX: usize = 1024;
 /// Tracks named in one request; what is beyond is ignored.
 pub const TRACKS_PER_REQUEST_MAX: usize = 2 * sluicegate_contract::limit::SUBSCRIPTIONS_PER_SESSION_MAX;
 

@@ -1,17 +1,23 @@
-//! What participants send each other: who may, who gets it, what comes twice. Payloads are nobody's business here.
+//! What participants and the API send: who may, who gets it, what comes twice, what a client that resumes has missed. Payloads are
+//! nobody's business here.
+
+mod replay;
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 use sluicegate_contract::Command;
 use sluicegate_contract::command::DataChannel;
 use sluicegate_contract::key::SessionKey;
-use sluicegate_proto::data::{self, Route, Value};
+use sluicegate_proto::data::{self, DataError, Route, Value};
 use sluicegate_proto::pb::data_packet::Kind;
 use smallvec::SmallVec;
 
 use crate::participant::Participant;
 use crate::room::Room;
+
+pub use replay::Replay;
 
 /// User packets remembered by their nonce (LiveKit: the last hundred).
 const NONCES_MAX: usize = 100;
@@ -42,16 +48,17 @@ impl Passed {
 }
 
 impl Room {
-    /// A message of a participant's data channel. What is malformed or not allowed goes nowhere; the worker hears in any case that
-    /// it was taken, so that the sender may go on.
-    pub(crate) fn handle_data(&mut self, session: SessionKey, channel: DataChannel, payload: &Bytes) {
+    /// A message of a participant's data channel. What is malformed, not allowed or too large goes nowhere; the worker hears in any
+    /// case that it was taken, so that the sender may go on.
+    pub(crate) fn handle_data(&mut self, now: Instant, session: SessionKey, channel: DataChannel, payload: &Bytes) {
         let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        if let Ok(route) = data::route(payload)
-            && self.may_pass(session.index, channel, &route)
-        {
-            self.relay(session.index, channel, &route);
-        }
-        self.command(Command::DataTaken { session, bytes });
+        let refused = match data::route(payload) {
+            Ok(route) if self.may_pass(session.index, channel, &route) => {
+                self.send_packet(now, Some(session.index), channel, &route).is_err()
+            }
+            _ => true,
+        };
+        self.command(Command::DataTaken { session, bytes, refused });
     }
 
     fn may_pass(&mut self, index: u32, channel: DataChannel, route: &Route<'_>) -> bool {
@@ -72,33 +79,54 @@ impl Room {
             }
             participant.last_data_sequence = route.sequence;
         }
-        !self.passed.is_repeated(&route.nonce)
+        true
     }
 
-    fn relay(&mut self, index: u32, channel: DataChannel, route: &Route<'_>) {
-        let sessions = self.data_destinations(index, route);
-        let Some(sender) = self.participants.get(&index).filter(|_| !sessions.is_empty()) else { return };
-        let hidden = sender.permission.hidden;
-        let (sid, identity) = if hidden { ("", "") } else { (sender.sid.as_str(), sender.identity.as_str()) };
+    /// Sends a packet of a participant, or of the server itself, to whom it names; nowhere when its nonce was there before.
+    pub(crate) fn send_packet(
+        &mut self,
+        now: Instant,
+        sender: Option<u32>,
+        channel: DataChannel,
+        route: &Route<'_>,
+    ) -> Result<(), DataError> {
+        let from = sender.and_then(|index| self.participants.get(&index)).filter(|participant| !participant.permission.hidden);
+        let (sid, identity) = from.map_or(("", ""), |participant| (&participant.sid, &participant.identity));
         let kind = match channel {
             DataChannel::Reliable => Kind::Reliable,
             DataChannel::Lossy => Kind::Lossy,
         };
-        let payload = Bytes::from(data::override_fields(route, sid, identity, kind));
+        let payload = Bytes::from(data::override_fields(route, sid, identity, kind)?);
+        if self.passed.is_repeated(&route.nonce) {
+            return Ok(());
+        }
+        let sessions = self.data_destinations(sender, route);
+        if sessions.is_empty() {
+            return Ok(());
+        }
+        if channel == DataChannel::Reliable
+            && route.sequence != 0
+            && let Some(participant) = sender.and_then(|index| self.participants.get_mut(&index))
+        {
+            participant.replay.keep(now, route.sequence, &sessions, &payload);
+        }
         self.command(Command::SendData { sessions, channel, payload });
+        Ok(())
     }
 
-    fn data_destinations(&self, index: u32, route: &Route<'_>) -> SmallVec<[SessionKey; 4]> {
+    /// Those whom a packet names, or everybody; of these who may have it, and never its sender. Who is still joining gets it, too:
+    /// the worker holds it until the channel is open.
+    fn data_destinations(&self, sender: Option<u32>, route: &Route<'_>) -> SmallVec<[SessionKey; 4]> {
         let wants = |participant: &Participant| {
             participant.permission.can_subscribe && (route.value != Value::Metrics || participant.permission.can_subscribe_metrics)
         };
         if route.destination_identities.is_empty() && route.destination_sids.is_empty() {
-            let others = self.participants.iter().filter(|(other, _)| **other != index);
+            let others = self.participants.iter().filter(|(other, _)| Some(**other) != sender);
             return others.filter(|(_, participant)| wants(participant)).map(|(_, participant)| participant.session).collect();
         }
         let by_identity = route.destination_identities.iter().filter_map(|identity| self.by_identity.get(identity));
         let by_sid = route.destination_sids.iter().filter_map(|sid| self.by_sid.get(sid));
-        let mut indices: Vec<u32> = by_identity.chain(by_sid).copied().filter(|other| *other != index).collect();
+        let mut indices: Vec<u32> = by_identity.chain(by_sid).copied().filter(|other| Some(*other) != sender).collect();
         indices.sort_unstable();
         indices.dedup();
         let named = indices.iter().filter_map(|other| self.participants.get(other));

@@ -43,7 +43,7 @@ impl Room {
             Event::TrackEnded { track } => self.handle_track_ended(now, track.index),
             Event::Subscribed { session, track } => self.subscription_bound(session, track),
             Event::SubscriptionFailed { session, track, why } => self.subscription_failed(session, track, why),
-            Event::Data { session, channel, payload } => self.handle_data(session, channel, &payload),
+            Event::Data { session, channel, payload } => self.handle_data(now, session, channel, &payload),
             Event::Quality { session, score } => self.handle_quality(now, session, score),
             Event::SessionEnded { session, why } => self.handle_session_ended(now, session, why),
         }

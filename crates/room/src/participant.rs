@@ -64,6 +64,7 @@ pub struct Participant {
     pub quality: crate::quality::Quality,
     /// Of the newest reliable data packet (LiveKit: DataPacket.sequence).
     pub last_data_sequence: u32,
+    pub replay: crate::data::Replay,
     /// Tracks wanted that are not there (yet), by SID.
     pub unresolved: BTreeMap<String, Unresolved>,
 }

@@ -48,9 +48,10 @@ impl Room {
             Message::UnpublishDataTrackRequest(request) => {
                 self.refuse_data_track(index, Request::UnpublishDataTrack(request));
             }
+            // Of what resuming needs, this much.
+            Message::SyncState(state) => self.replay_data(now, index, &state.datachannel_receive_states),
             // Deprecated, answered by the shell, or of features that are not there yet and that clients do without.
             Message::UpdateLayers(_)
-            | Message::SyncState(_)
             | Message::Ping(_)
             | Message::PingReq(_)
             | Message::UpdateDataSubscription(_)

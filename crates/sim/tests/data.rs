@@ -1,7 +1,12 @@
 //! Data messages keep media waiting never, and each other only in turn.
 
-use sluicegate_contract::limit::DATA_BYTES_PER_TICK;
+use std::time::Duration;
+
+use sluicegate_contract::limit::{DATA_BYTES_JOINING_MAX, DATA_BYTES_PER_TICK};
+use sluicegate_proto::{Message as _, pb};
 use sluicegate_sim::forwarding::Forwarding;
+use sluicegate_sim::net::Network;
+use sluicegate_sim::world::World;
 
 /// RTP and RTCP (RFC 7983); a DTLS record of application data carries SCTP.
 fn is_media(first: &u8) -> bool {
@@ -19,4 +24,43 @@ fn media_leaves_first_and_a_tick_is_bounded() {
     // SCTP's window lets about four datagrams of each message go at once
     assert!(data.iter().sum::<usize>() >= 60 * 3, "{data:?}");
     assert!(flushes.len() >= 60 * message.len() / DATA_BYTES_PER_TICK, "{data:?}");
+}
+
+fn message(number: u32, bytes: usize) -> Vec<u8> {
+    let mut payload = number.to_be_bytes().to_vec();
+    payload.resize(bytes.max(4), 7);
+    let user = pb::UserPacket { payload, ..Default::default() };
+    pb::DataPacket { value: Some(pb::data_packet::Value::User(user)), ..Default::default() }.encode_to_vec()
+}
+
+fn numbers(world: &World, node: usize) -> Vec<u32> {
+    let number = |data: &[u8]| match pb::DataPacket::decode(data).ok()?.value? {
+        pb::data_packet::Value::User(user) => user.payload.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)),
+        _ => None,
+    };
+    world.nodes[node].messages.iter().filter_map(|(_, _, data)| number(data)).collect()
+}
+
+#[test]
+fn a_joining_client_gets_what_was_sent_meanwhile_without_a_hole() {
+    for count in [5, 20] {
+        let mut world = World::new(3, Network::sound(Duration::from_millis(50)));
+        let sender = world.join_room(0, "ann", Vec::new(), true);
+        let busy = |w: &World| !w.nodes.iter().all(|node| node.client.is_connected());
+        assert!(world.run_while(Duration::from_secs(20), busy), "the clients connect");
+        world.run_for(Duration::from_secs(1));
+        let joining = world.join_room(0, "ben", Vec::new(), true);
+        for number in 0..count {
+            assert!(world.send_message(sender, "_reliable", &message(number, 10_000)));
+            world.run_for(Duration::from_millis(5));
+        }
+        assert!(busy(&world), "still joining");
+        world.run_for(Duration::from_secs(5));
+        world.send_message(sender, "_reliable", &message(count, 4));
+        world.run_for(Duration::from_secs(1));
+        let numbers = numbers(&world, joining);
+        let first = numbers.first().copied().unwrap_or(u32::MAX);
+        assert_eq!(numbers, (first..=count).collect::<Vec<_>>());
+        assert_eq!(first > 0, count as usize * 10_000 > DATA_BYTES_JOINING_MAX, "the oldest go where it is too much: {first}");
+    }
 }

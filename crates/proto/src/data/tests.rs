@@ -32,7 +32,7 @@ fn the_sender_is_who_the_server_says() {
         let bytes = packet.encode_to_vec();
         let route = route(&bytes).unwrap();
         assert_eq!((route.value, route.sequence), (Value::User, 7));
-        let sent = pb::DataPacket::decode(&*override_fields(&route, sid, identity, Kind::Reliable)).unwrap();
+        let sent = pb::DataPacket::decode(&*override_fields(&route, sid, identity, Kind::Reliable).unwrap()).unwrap();
         let mut wanted = packet.clone();
         wanted.kind = Kind::Reliable as i32;
         (wanted.participant_sid, wanted.participant_identity) = (sid.to_owned(), identity.to_owned());
@@ -49,7 +49,7 @@ fn what_is_newer_than_the_server_survives() {
     let bytes = [0xD2, 0x05, 0x02, 0x08, 0x01, 0xD8, 0x05, 0x2A];
     let route = route(&bytes).unwrap();
     assert_eq!(route.value, Value::Unknown);
-    let sent = override_fields(&route, "PA_a", "a", Kind::Lossy);
+    let sent = override_fields(&route, "PA_a", "a", Kind::Lossy).unwrap();
     assert!(sent.starts_with(&bytes));
     let read = pb::DataPacket::decode(&*sent).unwrap();
     assert_eq!((read.participant_sid.as_str(), read.kind, read.value), ("PA_a", Kind::Lossy as i32, None));
@@ -63,7 +63,7 @@ fn the_last_value_counts() {
     bytes.extend(second.encode_to_vec());
     let route = route(&bytes).unwrap();
     assert_eq!(route.value, Value::SipDtmf);
-    let sent = pb::DataPacket::decode(&*override_fields(&route, "PA_a", "a", Kind::Reliable)).unwrap();
+    let sent = pb::DataPacket::decode(&*override_fields(&route, "PA_a", "a", Kind::Reliable).unwrap()).unwrap();
     assert_eq!(sent.value, Some(data_packet::Value::SipDtmf(dtmf)));
 }
 
@@ -81,7 +81,7 @@ fn destinations_of_the_packet_come_first() {
     assert_eq!(from_user.nonce, [9; 16]);
     let bytes = pb::DataPacket { destination_identities: texts(&["c"]), ..user(inner) }.encode_to_vec();
     let from_packet = route(&bytes).unwrap();
-    assert_eq!((from_packet.destination_identities, from_packet.destination_sids), (texts(&["c"]), texts(&[])));
+    assert_eq!((from_packet.destination_identities, from_packet.destination_sids), (texts(&["c"]), texts(&["PA_b"])));
 }
 
 #[test]
@@ -109,6 +109,16 @@ fn every_arm_is_known() {
 }
 
 #[test]
+fn what_is_too_large_with_its_sender_is_refused() {
+    let of = |bytes: usize| user(pb::UserPacket { payload: vec![1; bytes], ..Default::default() }).encode_to_vec();
+    for (bytes, fits) in [(DATA_BYTES_MAX - 100, true), (DATA_BYTES_MAX - 20, false)] {
+        let bytes = of(bytes);
+        let sent = override_fields(&route(&bytes).unwrap(), "PA_ann", "ann", Kind::Reliable);
+        assert_eq!(sent.is_ok(), fits, "{} bytes", bytes.len());
+    }
+}
+
+#[test]
 fn what_is_cut_off_or_too_large_is_refused() {
     let bytes = user(pb::UserPacket { payload: vec![1; 50], ..Default::default() }).encode_to_vec();
     for length in 1..bytes.len() {
@@ -123,7 +133,7 @@ proptest! {
     #[test]
     fn whatever_is_routed_has_the_right_sender(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
         if let Ok(route) = route(&bytes) {
-            let sent = override_fields(&route, "PA_a", "a", Kind::Reliable);
+            let sent = override_fields(&route, "PA_a", "a", Kind::Reliable).unwrap();
             let again = super::route(&sent).unwrap();
             prop_assert_eq!(again.value, route.value);
             let read = Packet::decode(&*sent).unwrap();

@@ -152,6 +152,7 @@ impl Room {
             subscriptions: BTreeMap::new(),
             quality: Default::default(),
             last_data_sequence: 0,
+            replay: Default::default(),
             unresolved: BTreeMap::new(),
         };
         self.was_joined |= !participant.is_dependent();

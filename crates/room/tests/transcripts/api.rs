@@ -137,6 +137,7 @@ fn data() {
     send(&|request| (request.kind, request.nonce) = (1, vec![7; 16]));
     send(&|request| request.destination_identities = vec![text("cid"), text("nobody"), text("cid")]);
     send(&|request| request.nonce = vec![7; 15]);
+    send(&|request| request.nonce = vec![7; 16]);
     let sid = scene.participant_sid("ben");
     let request = pb::SendDataRequest { destination_sids: vec![sid], ..Default::default() };
     scene.api(ApiCall::SendData(request));

@@ -38,7 +38,18 @@ fn from_one_to_the_others() {
     named.destination_identities = ["cid", "ann", "nobody", "cid"].map(str::to_owned).to_vec();
     send(&mut scene, "ann", Reliable, &named);
     let sid = scene.participant_sid("ben");
-    send(&mut scene, "ann", Reliable, &packet(user(|user| user.destination_sids = vec![sid])));
+    send(&mut scene, "ann", Reliable, &packet(user(|user| user.destination_sids = vec![sid.clone()])));
+    named = packet(user(|user| user.destination_sids = vec![sid.clone()]));
+    named.destination_identities = vec!["cid".to_owned()];
+    send(&mut scene, "ann", Reliable, &named);
+    assert_snapshot!(scene.finish());
+}
+
+#[test]
+fn who_is_still_joining_gets_it_too() {
+    let mut scene = Scene::new();
+    scene.active("ann").join("late", |_| {}).forget();
+    send(&mut scene, "ann", Reliable, &packet(user(|_| {})));
     assert_snapshot!(scene.finish());
 }
 
@@ -74,4 +85,45 @@ fn the_hidden_have_no_name_and_agents_transcribe() {
     send(&mut scene, "spy", Reliable, &packet(user(|_| {})));
     send(&mut scene, "bot", Reliable, &packet(pb::data_packet::Value::Transcription(Default::default())));
     assert_snapshot!(scene.finish());
+}
+
+#[test]
+fn what_a_client_that_resumes_has_missed() {
+    let mut scene = Scene::new();
+    scene.active("ann").active("ben").active("cid");
+    for sequence in 1..=3 {
+        let mut numbered = pb::DataPacket { sequence, ..packet(user(|_| {})) };
+        if sequence == 2 {
+            numbered.destination_identities = vec!["cid".to_owned()];
+        }
+        send(&mut scene, "ann", Reliable, &numbered);
+    }
+    let sync = |scene: &mut Scene, last_seq: u32| {
+        let publisher_sid = scene.participant_sid("ann");
+        let states = vec![
+            pb::DataChannelReceiveState { publisher_sid, last_seq },
+            pb::DataChannelReceiveState { publisher_sid: "PA_x".to_owned(), last_seq: 0 },
+        ];
+        let state = pb::SyncState { datachannel_receive_states: states, ..Default::default() };
+        scene.signal("ben", pb::signal_request::Message::SyncState(state));
+    };
+    scene.forget();
+    sync(&mut scene, 0);
+    sync(&mut scene, 1);
+    sync(&mut scene, 3);
+    scene.wait(3.0);
+    sync(&mut scene, 0);
+    assert_snapshot!(scene.finish());
+}
+
+#[test]
+fn what_becomes_too_large_with_its_sender_is_refused() {
+    let mut scene = Scene::new();
+    scene.active("ann").active("ben").forget();
+    for (bytes, sent) in [(65_000, true), (65_515, false)] {
+        send(&mut scene, "ann", Reliable, &packet(user(|user| user.payload = vec![0; bytes])));
+        let transcript = scene.finish();
+        assert_eq!((transcript.contains("SendData"), transcript.contains("refused")), (sent, !sent));
+        scene.forget();
+    }
 }

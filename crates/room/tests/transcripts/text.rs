@@ -279,7 +279,9 @@ fn command(command: &Command, names: &Names) -> String {
             format!("ConfigureSubscription {} of {} disabled {disabled}", on(session), of(track))
         }
         Command::Fault(fault) => format!("Fault {fault:?}"),
-        Command::DataTaken { session, bytes } => format!("DataTaken {} {bytes}", on(session)),
+        Command::DataTaken { session, bytes, refused } => {
+            format!("DataTaken {} {bytes}{}", on(session), if *refused { " refused" } else { "" })
+        }
         Command::SendData { sessions, channel, payload } => {
             let to: Vec<_> = sessions.iter().map(on).collect();
             let packet: pb::DataPacket = prost::Message::decode(payload.clone()).unwrap();
