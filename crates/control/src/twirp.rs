@@ -1,6 +1,6 @@
 //! Twirp: `POST /twirp/<service>/<method>` in protobuf or JSON; errors as JSON with a code and its HTTP status.
 //!
-//! Decodes, authorises, asks a room, encodes. Knows every method that LiveKit's services have, so that one which is not built yet
+//! Asks for a token before it reads anything, decodes, authorises, asks a room, encodes. Knows every method that LiveKit's services have, so that one which is not built yet
 //! answers `unimplemented` and a misspelt one `bad_route`.
 
 mod error;
@@ -34,14 +34,13 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 struct Call {
     body: Body,
-    caller: Option<Caller>,
+    caller: Caller,
 }
 
 impl Call {
     /// Refused with `unauthenticated`, also where a valid token only lacks the grant (LiveKit).
     fn require(&self, may: impl FnOnce(&VideoGrant) -> bool) -> Result<(), TwirpError> {
-        let may = self.caller.as_ref().and_then(Caller::video).is_some_and(may);
-        if may { Ok(()) } else { Err(TwirpError::new(Code::Unauthenticated, "permissions denied")) }
+        if self.caller.video().is_some_and(may) { Ok(()) } else { Err(denied()) }
     }
 
     /// `roomAdmin` of this very room.
@@ -64,12 +63,16 @@ pub(crate) async fn handle(State(control): State<Control>, caller: Option<Extens
     let Some(encoding) = Encoding::of(&parts.headers) else {
         return answered(&control, route, Err(TwirpError::new(Code::BadRoute, "unexpected Content-Type")));
     };
+    // Nobody's body is read for somebody who may do nothing with it.
+    let Some(Extension(caller)) = caller else {
+        return answered(&control, route, Err(denied()));
+    };
     let bytes = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, control.config().limits.body_bytes())).await {
         Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
         Ok(Err(_)) => return too_large(),
         Ok(Ok(bytes)) => bytes,
     };
-    let call = Call { body: Body { encoding, bytes }, caller: caller.map(|Extension(caller)| caller) };
+    let call = Call { body: Body { encoding, bytes }, caller };
     let answer = match tokio::time::timeout(deadline(&parts.headers), dispatch(&control, route, &call)).await {
         Ok(answer) => answer,
         Err(_) => Err(TwirpError::new(Code::DeadlineExceeded, "the request took too long")),
@@ -82,6 +85,10 @@ async fn dispatch(control: &Control, route: Route, call: &Call) -> Result<Respon
         services::ROOM_SERVICE => room_service::call(control, route.method, call).await,
         _ => Err(unbuilt(route.method)),
     }
+}
+
+fn denied() -> TwirpError {
+    TwirpError::new(Code::Unauthenticated, "permissions denied")
 }
 
 fn unbuilt(method: &str) -> TwirpError {

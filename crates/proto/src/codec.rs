@@ -9,9 +9,8 @@ use prost::encoding::{WireType, decode_key, decode_varint};
 use crate::pb;
 use crate::pb::signal_request;
 
-/// Bytes of one signal frame, protobuf or JSON (LiveKit: 2 MiB).
-pub const SIGNAL_BYTES_MAX: usize = 2 << 20;
-/// Fields of one message with all that is nested in it. A subscription of every track in the largest room fits several times over.
+/// Fields of one message with all that is nested in it, values of one JSON text. A subscription of every track in the largest room
+/// fits several times over.
 pub const FIELDS_MAX: usize = 1 << 16;
 /// Nesting that is looked into; what is repeated below is too small to matter.
 const DEPTH_MAX: usize = 8;
@@ -27,9 +26,9 @@ pub enum CodecError {
     Malformed,
 }
 
-/// A client's frame, at most [`SIGNAL_BYTES_MAX`] long. Enum values that nobody knows are gone from what is stored or sent on.
+/// A client's frame; the socket bounds its bytes. Enum values that nobody knows are gone from what is stored or sent on.
 pub fn decode_signal_request(bytes: &[u8]) -> Result<pb::SignalRequest, CodecError> {
-    let mut request: pb::SignalRequest = decode(bytes, SIGNAL_BYTES_MAX)?;
+    let mut request: pb::SignalRequest = decode(bytes, bytes.len())?;
     match &mut request.message {
         Some(signal_request::Message::AddTrack(add)) => forget_unknown_enums(add),
         Some(signal_request::Message::UpdateAudioTrack(update)) => retain_known::<pb::AudioTrackFeature>(&mut update.features),

@@ -2,12 +2,11 @@
 
 use std::io::Read;
 
+use crate::codec::{self, CodecError};
+use crate::pb;
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use prost::Message;
-
-use crate::pb;
 
 /// Bytes of a decompressed join request (LiveKit: 1 MiB).
 pub const JOIN_REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -40,15 +39,15 @@ pub fn decode(text: &str) -> Result<pb::JoinRequest, JoinRequestError> {
         return Err(JoinRequestError::TooLarge);
     }
     let wrapped = ENGINE.decode(text).map_err(|_| JoinRequestError::Base64)?;
-    let wrapped = pb::WrappedJoinRequest::decode(wrapped.as_slice()).map_err(|_| JoinRequestError::Wrapped)?;
+    let wrapped: pb::WrappedJoinRequest = codec::decode(&wrapped, wrapped.len()).map_err(|_| JoinRequestError::Wrapped)?;
     let inner = match wrapped.compression() {
         pb::wrapped_join_request::Compression::None => wrapped.join_request,
         pb::wrapped_join_request::Compression::Gzip => decompress(&wrapped.join_request)?,
     };
-    if inner.len() > JOIN_REQUEST_BYTES_MAX {
-        return Err(JoinRequestError::TooLarge);
-    }
-    pb::JoinRequest::decode(inner.as_slice()).map_err(|_| JoinRequestError::Inner)
+    codec::decode(&inner, JOIN_REQUEST_BYTES_MAX).map_err(|error| match error {
+        CodecError::TooLarge | CodecError::TooManyFields => JoinRequestError::TooLarge,
+        CodecError::Malformed => JoinRequestError::Inner,
+    })
 }
 
 fn decompress(bytes: &[u8]) -> Result<Vec<u8>, JoinRequestError> {
@@ -65,6 +64,7 @@ mod tests {
 
     use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
     use proptest::prelude::*;
+    use prost::Message as _;
 
     use super::*;
 
@@ -92,6 +92,8 @@ mod tests {
         assert_eq!(decode(&URL_SAFE.encode([0xFF; 5])), Err(JoinRequestError::Wrapped));
         assert_eq!(decode(&URL_SAFE.encode(wrapped(&[0xFF; 5], false))), Err(JoinRequestError::Inner));
         assert_eq!(decode(&URL_SAFE.encode(broken)), Err(JoinRequestError::Compression));
+        let crowd = pb::JoinRequest { add_track_requests: vec![Default::default(); codec::FIELDS_MAX + 1], ..Default::default() };
+        assert_eq!(decode(&URL_SAFE.encode(wrapped(&crowd.encode_to_vec(), true))), Err(JoinRequestError::TooLarge));
     }
 
     proptest! {

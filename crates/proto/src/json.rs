@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Map, Value};
+
+use crate::codec::FIELDS_MAX;
 
 /// A message that cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +29,28 @@ pub fn twirp<M: Serialize>(message: &M, name: &str) -> Result<Vec<u8>, JsonError
     Ok(serde_json::to_vec(&complete(value, name))?)
 }
 
-/// Reads either spelling; unknown fields are passed over.
+/// Reads either spelling; unknown fields are passed over. A text of more than [`FIELDS_MAX`] values is refused before anything is
+/// built: a comma and two braces become hundreds of bytes in memory.
 pub fn parse<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, JsonError> {
+    if values(bytes) > FIELDS_MAX {
+        return Err(JsonError(serde_json::Error::custom("too many values")));
+    }
     Ok(serde_json::from_slice(bytes)?)
+}
+
+/// At least as many as there are values in the text, never much more than three times as many.
+fn values(bytes: &[u8]) -> usize {
+    let (mut count, mut in_string, mut escaped) = (0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' | b',' if !in_string => count += 1,
+            _ => {}
+        }
+    }
+    count + 1
 }
 
 /// One field of a message.
@@ -199,6 +220,17 @@ mod tests {
             assert_eq!((request.empty_timeout, request.name.as_str()), (7, "x"));
         }
         assert_eq!(camel(&pb::Room { num_participants: 1, ..Default::default() }).unwrap(), r#"{"numParticipants":1}"#);
+    }
+
+    #[test]
+    fn values_are_counted_before_anything_is_built() {
+        let subscription = |sids: &str| format!(r#"{{"subscription":{{"trackSids":[{sids}]}}}}"#);
+        let many = |count: usize| subscription(&vec!["\"\""; count].join(","));
+        assert!(parse::<pb::SignalRequest>(many(FIELDS_MAX / 2).as_bytes()).is_ok());
+        assert!(parse::<pb::SignalRequest>(many(FIELDS_MAX + 1).as_bytes()).is_err());
+        // what stands in a text is no value
+        let text = format!(r#""\\\"{}""#, "{[,".repeat(FIELDS_MAX));
+        assert!(parse::<pb::SignalRequest>(subscription(&text).as_bytes()).is_ok());
     }
 
     proptest! {

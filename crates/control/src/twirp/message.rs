@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sluicegate_proto::{Message, json, pb};
+use sluicegate_proto::{Message, codec, json, pb};
 
 use super::content_type;
 use super::error::{Code, TwirpError};
@@ -34,9 +34,10 @@ pub struct Body {
 }
 
 impl Body {
+    /// Bounded in what it grows to; the bytes were bounded where they were read.
     pub fn decode<M: Message + Default + DeserializeOwned>(&self) -> Result<M, TwirpError> {
         match self.encoding {
-            Encoding::Protobuf => M::decode(self.bytes.clone())
+            Encoding::Protobuf => codec::decode(&self.bytes, self.bytes.len())
                 .map_err(|_| TwirpError::new(Code::Malformed, "the protobuf request could not be decoded")),
             Encoding::Json => {
                 json::parse(&self.bytes).map_err(|_| TwirpError::new(Code::Malformed, "the json request could not be decoded"))

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::Bytes;
-use sluicegate_proto::{Message as _, json, pb};
+use sluicegate_proto::{Message as _, codec, json, pb};
 
 /// What a client's last frame was; it is answered in the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Frame {
 pub struct Malformed;
 
 pub fn decode_binary(bytes: &[u8]) -> Result<pb::SignalRequest, Malformed> {
-    pb::SignalRequest::decode(bytes).map_err(|_| Malformed)
+    codec::decode_signal_request(bytes).map_err(|_| Malformed)
 }
 
 pub fn decode_text(text: &str) -> Result<pb::SignalRequest, Malformed> {
@@ -73,5 +73,11 @@ mod tests {
         assert_eq!(decode_text(r#"{"ping":"3"}"#), Ok(request));
         assert_eq!(decode_text("ping"), Err(Malformed));
         assert_eq!(decode_binary(&[0xFF; 9]), Err(Malformed));
+        // two bytes each, hundreds in memory
+        let publish_tracks = vec![pb::TrackPublishedResponse::default(); codec::FIELDS_MAX + 1];
+        let sync = pb::signal_request::Message::SyncState(pb::SyncState { publish_tracks, ..Default::default() });
+        let request = pb::SignalRequest { message: Some(sync) };
+        assert_eq!(decode_binary(&request.encode_to_vec()), Err(Malformed));
+        assert_eq!(decode_text(&json::camel(&request).unwrap()), Err(Malformed));
     }
 }

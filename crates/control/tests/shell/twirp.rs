@@ -246,6 +246,28 @@ async fn every_method_asks_for_its_grant() {
     assert_eq!((bad.status, bad.text()), (401, "invalid authorization token"));
 }
 
+/// Whoever may do nothing gets his answer before a byte of the body has come.
+#[tokio::test]
+async fn nobodys_body_is_not_read() {
+    let server = start(|_| {}).await;
+    let head = "POST /twirp/livekit.RoomService/ListRooms HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        content-type: application/json\r\ncontent-length: 100000\r\n\r\n";
+    assert_eq!(server.raw(head.as_bytes()).await.code(), (401, "unauthenticated".to_owned()));
+}
+
+#[tokio::test]
+async fn what_grows_in_memory_is_refused() {
+    let server = start(|_| {}).await;
+    let crowd = pb::ListRoomsRequest { names: vec![String::new(); 70_000] };
+    for (kind, body) in [
+        ("application/protobuf", crowd.encode_to_vec()),
+        ("application/json", json!({ "names": crowd.names }).to_string().into_bytes()),
+    ] {
+        let answer = server.twirp("RoomService/ListRooms", &admin(), kind, &body).await;
+        assert_eq!(answer.code(), (400, "malformed".to_owned()), "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn requests_are_counted() {
     let server = start(|_| {}).await;

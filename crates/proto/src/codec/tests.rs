@@ -15,7 +15,7 @@ fn a_request_comes_through() {
 
 #[test]
 fn bytes_and_fields_are_bounded() {
-    assert_eq!(decode_signal_request(&vec![0; SIGNAL_BYTES_MAX + 1]), Err(CodecError::TooLarge));
+    assert_eq!(decode::<pb::SignalRequest>(&[0; 3], 2), Err(CodecError::TooLarge));
     assert_eq!(decode_signal_request(&[0xFF]), Err(CodecError::Malformed));
     let tracks = |count| {
         let publish_tracks = vec![pb::TrackPublishedResponse::default(); count];
