@@ -45,7 +45,7 @@ impl Call {
 
     /// `roomAdmin` of this very room.
     fn require_admin(&self, room: &str) -> Result<(), TwirpError> {
-        self.require(|grant| grant.room_admin && grant.room == room)
+        self.require(|grant| grant.is_admin_of(room))
     }
 }
 

@@ -54,63 +54,53 @@ pub struct VideoGrant {
 }
 
 impl VideoGrant {
-    /// May publish something at all: sources, where there are any, decide instead of the flag.
-    pub fn can_publish(&self) -> bool {
-        self.can_publish.unwrap_or(true) || !self.can_publish_sources.is_empty()
-    }
-
-    pub fn can_publish_source(&self, source: pb::TrackSource) -> bool {
-        self.can_publish() && (self.can_publish_sources.is_empty() || self.sources().any(|named| named == source))
-    }
-
-    pub fn can_subscribe(&self) -> bool {
-        self.can_subscribe.unwrap_or(true)
-    }
-
-    pub fn can_publish_data(&self) -> bool {
-        self.can_publish_data.unwrap_or_else(|| self.can_publish())
-    }
-
-    pub fn can_update_own_metadata(&self) -> bool {
-        self.can_update_own_metadata.unwrap_or(false)
-    }
-
-    pub fn can_subscribe_metrics(&self) -> bool {
-        self.can_subscribe_metrics.unwrap_or(false)
-    }
-
-    pub fn can_manage_agent_session(&self) -> bool {
-        self.can_manage_agent_session.unwrap_or(false)
-    }
-
     /// LiveKit: the admin of exactly this room.
     pub fn is_admin_of(&self, room: &str) -> bool {
         self.room_admin && self.room == room
     }
 
-    /// What a participant with this token may do, all defaults applied.
+    /// What a participant with this token may do, all defaults applied. A source that nobody knows stays in the list as UNKNOWN:
+    /// left out, a list of such names would allow everything.
     pub fn to_permission(&self) -> pb::ParticipantPermission {
+        let sources: Vec<_> = self.can_publish_sources.iter().map(|name| source(name)).collect();
+        let can_publish = self.can_publish.unwrap_or(true) || sources.iter().any(|source| *source != pb::TrackSource::Unknown);
         // the fields that say what a participant is are deprecated and still read by clients
         #[allow(deprecated)]
         pb::ParticipantPermission {
-            can_subscribe: self.can_subscribe(),
-            can_publish: self.can_publish(),
-            can_publish_data: self.can_publish_data(),
-            can_publish_sources: self.sources().map(|source| source as i32).collect(),
+            can_subscribe: self.can_subscribe.unwrap_or(true),
+            can_publish,
+            can_publish_data: self.can_publish_data.unwrap_or(can_publish),
+            can_publish_sources: sources.into_iter().map(|source| source as i32).collect(),
             hidden: self.hidden,
             recorder: self.recorder,
-            can_update_metadata: self.can_update_own_metadata(),
+            can_update_metadata: self.can_update_own_metadata.unwrap_or(false),
             agent: self.agent,
-            can_subscribe_metrics: self.can_subscribe_metrics(),
-            can_manage_agent_session: self.can_manage_agent_session(),
+            can_subscribe_metrics: self.can_subscribe_metrics.unwrap_or(false),
+            can_manage_agent_session: self.can_manage_agent_session.unwrap_or(false),
         }
     }
 
-    /// A name that nobody knows stays in the list as UNKNOWN: left out, a list of such names would allow everything.
-    fn sources(&self) -> impl Iterator<Item = pb::TrackSource> + '_ {
-        let source = |name: &String| pb::TrackSource::from_str_name(&name.to_ascii_uppercase());
-        self.can_publish_sources.iter().map(move |name| source(name).unwrap_or(pb::TrackSource::Unknown))
+    /// The other way: a token with this grant gives the permission again.
+    pub fn set_permission(&mut self, permission: &pb::ParticipantPermission) {
+        let name = |source: &i32| pb::TrackSource::try_from(*source).unwrap_or_default().as_str_name().to_ascii_lowercase();
+        self.can_publish = Some(permission.can_publish);
+        self.can_publish_data = Some(permission.can_publish_data);
+        self.can_publish_sources = permission.can_publish_sources.iter().map(name).collect();
+        self.can_subscribe = Some(permission.can_subscribe);
+        self.can_update_own_metadata = Some(permission.can_update_metadata);
+        self.can_subscribe_metrics = Some(permission.can_subscribe_metrics);
+        self.can_manage_agent_session = Some(permission.can_manage_agent_session);
+        self.hidden = permission.hidden;
+        #[allow(deprecated)]
+        {
+            self.recorder = permission.recorder;
+            self.agent = permission.agent;
+        }
     }
+}
+
+fn source(name: &str) -> pb::TrackSource {
+    pb::TrackSource::from_str_name(&name.to_ascii_uppercase()).unwrap_or_default()
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -128,27 +118,35 @@ mod tests {
 
     #[test]
     fn defaults() {
-        let grant = VideoGrant::default();
-        assert!(grant.can_publish() && grant.can_subscribe() && grant.can_publish_data());
-        assert!(!grant.can_update_own_metadata() && !grant.can_subscribe_metrics() && !grant.can_manage_agent_session());
+        let permission = VideoGrant::default().to_permission();
+        assert!(permission.can_publish && permission.can_subscribe && permission.can_publish_data);
+        assert!(!permission.can_update_metadata && !permission.can_subscribe_metrics && !permission.can_manage_agent_session);
         let silent = VideoGrant { can_publish: Some(false), ..VideoGrant::default() };
-        assert!(!silent.can_publish() && !silent.can_publish_data() && !silent.can_publish_source(pb::TrackSource::Camera));
-        let chatty = VideoGrant { can_publish_data: Some(true), ..silent };
-        assert!(chatty.can_publish_data() && !chatty.can_publish());
+        assert!(!silent.to_permission().can_publish && !silent.to_permission().can_publish_data);
+        let chatty = VideoGrant { can_publish_data: Some(true), ..silent }.to_permission();
+        assert!(chatty.can_publish_data && !chatty.can_publish);
     }
 
     #[test]
-    fn sources_decide_where_there_are_any() {
+    fn sources_go_there_and_back() {
         let only = |names: &[&str], can_publish| VideoGrant {
             can_publish,
             can_publish_sources: names.iter().map(|name| (*name).to_owned()).collect(),
             ..VideoGrant::default()
         };
-        let camera = only(&["camera"], Some(false));
-        assert!(camera.can_publish_source(pb::TrackSource::Camera) && !camera.can_publish_source(pb::TrackSource::Microphone));
-        assert_eq!(camera.to_permission().can_publish_sources, [pb::TrackSource::Camera as i32]);
-        let odd = only(&["camra"], None);
-        assert!(!odd.can_publish_source(pb::TrackSource::Camera) && !odd.to_permission().can_publish_sources.is_empty());
+        for (grant, sources, can_publish) in [
+            (only(&["camera", "screen_share_audio"], Some(false)), &[1, 4][..], true),
+            (only(&["camra"], None), &[0], true),
+            (only(&["camra"], Some(false)), &[0], false),
+            (only(&["MICROPHONE"], None), &[2], true),
+        ] {
+            let permission = grant.to_permission();
+            assert_eq!((permission.can_publish, permission.can_publish_data), (can_publish, can_publish));
+            assert_eq!(permission.can_publish_sources, sources);
+            let mut back = VideoGrant::default();
+            back.set_permission(&permission);
+            assert_eq!(back.to_permission(), permission);
+        }
     }
 
     #[test]

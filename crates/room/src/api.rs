@@ -123,7 +123,7 @@ impl Room {
         if permission == participant.permission {
             return;
         }
-        permission::apply(&mut participant.grant, &permission);
+        participant.grant.set_permission(&permission);
         let was_hidden = std::mem::replace(&mut participant.permission, permission.clone()).hidden;
         participant.is_publisher &= permission.can_publish;
         let tracks: Vec<u32> = participant.tracks.iter().copied().collect();

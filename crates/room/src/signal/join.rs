@@ -15,7 +15,7 @@ use crate::config::{JOIN_TIMEOUT, PING_INTERVAL, PING_TIMEOUT, TOKEN_REFRESH_INT
 use crate::input::{Join, SignalMode};
 use crate::output::{Output, Refusal};
 use crate::participant::{Departure, Participant, is_dependent, kind_detail, kind_of, leave_request};
-use crate::permission::{self, Allowance};
+use crate::permission::Allowance;
 use crate::room::Room;
 use crate::timer::Reason;
 use crate::update::{Audience, Pace};
@@ -72,8 +72,8 @@ impl Room {
             return refuse(500, "this connection has already joined".to_owned());
         }
         let max = self.info.max_participants;
-        let video = permission::from_claims(&join.claims);
-        if max == 0 || join.reconnect.is_some() || is_dependent(kind_of(&join.claims.kind), &video) {
+        let permission = join.claims.video.clone().unwrap_or_default().to_permission();
+        if max == 0 || join.reconnect.is_some() || is_dependent(kind_of(&join.claims.kind), &permission) {
             return None;
         }
         // Whoever is replaced makes room.
@@ -114,7 +114,9 @@ impl Room {
 
     fn admit(&mut self, now: Instant, join: Join) -> u32 {
         let index = self.next_participant();
-        let permission = permission::from_claims(&join.claims);
+        // a token without a video grant grants nothing beyond the defaults
+        let grant = join.claims.video.clone().unwrap_or_default();
+        let permission = grant.to_permission();
         let client = Client::new(join.client);
         let mut attributes: BTreeMap<String, String> = join.claims.attributes.clone().into_iter().collect();
         attributes.extend(join.attributes.into_iter().filter(|(_, value)| !value.is_empty()));
@@ -128,7 +130,7 @@ impl Room {
             kind: kind_of(&join.claims.kind),
             kind_details: join.claims.kind_details.iter().filter_map(|detail| kind_detail(detail)).collect(),
             kind_claim: join.claims.kind.clone(),
-            grant: permission::grant_of(&join.claims),
+            grant,
             subscriber_primary: join.mode == SignalMode::V0 && client.knows_subscriber_primary() && permission.can_subscribe,
             permission,
             token_expiry_secs: join.claims.exp,
