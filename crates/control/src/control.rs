@@ -19,7 +19,7 @@ use crate::rooms::Rooms;
 #[derive(Debug)]
 pub struct MediaPort {
     pub workers: Vec<WorkerPort>,
-    /// Lane *event*, of all workers: they never wait for us.
+    /// Lane *event*, of all workers: they never wait for us, and no room keeps another one waiting.
     pub events: mpsc::Receiver<Event>,
     /// Set by the server when lane *event* was full and something was lost: the node is unhealthy from then on.
     pub is_behind: Arc<AtomicBool>,
@@ -53,7 +53,7 @@ impl Control {
             Self(Arc::new(Inner { config, metrics, rooms: rooms.clone(), workers, is_behind, started: Instant::now(), stopped }));
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
-                rooms.route(event).await;
+                rooms.route(event);
             }
         });
         control

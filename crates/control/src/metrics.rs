@@ -35,13 +35,15 @@ pub(crate) enum Fact {
     ParticipantActive,
     /// A client was so far behind that it was disconnected.
     SignalOverrun,
+    /// A room lost events of the media plane and ended.
+    RoomOverrun,
     /// A panic was contained.
     Panic,
     TrackPublished,
     TrackUnpublished,
 }
 
-const FACTS: usize = 7;
+const FACTS: usize = 8;
 
 /// Counters of the control plane; API rate, never per packet.
 #[derive(Debug, Default)]

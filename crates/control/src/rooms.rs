@@ -4,6 +4,7 @@
 //! ending is handed back what he sent and tries again with a new one.
 
 pub(crate) mod refresh;
+mod seat;
 mod table;
 mod task;
 
@@ -11,30 +12,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use sluicegate_contract::limit::{EVENTS_MAX, INBOX_MAX};
 use sluicegate_contract::time::WallClock;
-use sluicegate_contract::{Event, limit::INBOX_MAX};
+use sluicegate_contract::Event;
 use sluicegate_proto::pb;
 use sluicegate_proto::token::KeyStore;
 use sluicegate_room::input::{ApiCall, ConnectionKey, Join};
 use sluicegate_room::output::{ApiError, ApiReply, Refusal};
 use sluicegate_room::{Room, RoomConfig};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::config::ControlConfig;
 use crate::entropy;
-use crate::metrics::{Kind, Metrics};
+use crate::metrics::{Fact, Kind, Metrics};
 use crate::placement::Workers;
 use crate::ws::lane::{Lane, LaneEnd, lane};
-use table::Table;
+pub(crate) use seat::Seat;
+use table::{Doors, Table};
+use task::Mailbox;
 
-/// What comes to a room's task.
+/// What comes to a room's task, besides the media plane's events.
 #[derive(Debug)]
 pub(crate) enum Mail {
     Join(Box<JoinMail>),
-    Signal { connection: ConnectionKey, request: Box<pb::SignalRequest> },
+    Signal { connection: ConnectionKey, request: Box<pb::SignalRequest>, turn: OwnedSemaphorePermit },
     Closed { connection: ConnectionKey },
     Api { call: Box<ApiCall>, answer: oneshot::Sender<Result<ApiReply, ApiError>> },
-    Media(Event),
     Shutdown,
 }
 
@@ -53,25 +56,6 @@ pub(crate) enum JoinAnswer {
     Refused(Refusal),
     /// The room ended meanwhile: here is what was asked.
     RoomGone(Box<JoinMail>),
-}
-
-/// A connection's place in a room; the room hears when it is dropped, however that comes about.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    pub connection: ConnectionKey,
-    pub inbox: mpsc::Sender<Mail>,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mail = Mail::Closed { connection: self.connection };
-        let Err(mpsc::error::TrySendError::Full(mail)) = self.inbox.try_send(mail) else { return };
-        // outside of a runtime everything is ending anyway
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let inbox = self.inbox.clone();
-            runtime.spawn(async move { inbox.send(mail).await });
-        }
-    }
 }
 
 /// How often a join or a call looks for the room again when it meets one that is ending.
@@ -147,7 +131,7 @@ impl Rooms {
                 Err(_) => return None,
                 Ok(()) => {
                     // from here on the room must hear when the client goes
-                    let seat = Seat { connection, inbox };
+                    let seat = Seat::new(connection, inbox);
                     match answered.await {
                         Ok(JoinAnswer::Accepted) => return Some(Ok((seat, end))),
                         Ok(JoinAnswer::Refused(refusal)) => return Some(Err(refusal)),
@@ -201,10 +185,13 @@ impl Rooms {
         self.0.table.snapshots(names)
     }
 
-    /// A worker's report goes to its room; one for a room that is over goes nowhere.
-    pub async fn route(&self, event: Event) {
-        if let Some(inbox) = self.0.table.inbox_of(event.room()) {
-            let _ = inbox.send(Mail::Media(event)).await;
+    /// A worker's report goes to its room; one for a room that is over goes nowhere. A room that does not keep up has lost
+    /// something and ends; nobody waits for it.
+    pub fn route(&self, event: Event) {
+        let room = event.room();
+        if !self.0.table.route(event) {
+            self.0.metrics.count(Fact::RoomOverrun);
+            tracing::error!(room = room.0, "a room did not keep up with the media plane");
         }
     }
 
@@ -236,12 +223,13 @@ impl Rooms {
             let room = Room::new(now, Arc::clone(&shared.config), key, name, create, clock, entropy::random());
             let info = room.room_info();
             let (inbox, mails) = mpsc::channel(INBOX_MAX);
-            made = Some((key, room, mails, info.clone()));
-            Some((inbox, info))
+            let (media, events) = mpsc::channel(EVENTS_MAX);
+            made = Some((key, room, Mailbox { mails, events }, info.clone()));
+            Some((Doors { inbox, media }, info))
         });
         let inbox = inbox.ok_or(Stopping)?;
-        let made = made.map(|(key, room, mails, info)| {
-            task::spawn(self.clone(), name.to_owned(), key, room, mails);
+        let made = made.map(|(key, room, mailbox, info)| {
+            task::spawn(self.clone(), name.to_owned(), key, room, mailbox);
             info
         });
         Ok((inbox, made))

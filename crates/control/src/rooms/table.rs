@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sluicegate_contract::RoomKey;
+use sluicegate_contract::{Event, RoomKey};
 use sluicegate_proto::pb;
 use tokio::sync::mpsc;
 
@@ -15,8 +15,15 @@ pub struct Table(Mutex<Maps>);
 #[derive(Debug, Default)]
 struct Maps {
     by_name: BTreeMap<String, Entry>,
-    by_key: HashMap<RoomKey, mpsc::Sender<Mail>>,
+    media: HashMap<RoomKey, mpsc::Sender<Event>>,
     next_key: u32,
+}
+
+/// The two ways into a room's task.
+#[derive(Debug)]
+pub struct Doors {
+    pub inbox: mpsc::Sender<Mail>,
+    pub media: mpsc::Sender<Event>,
 }
 
 #[derive(Debug)]
@@ -32,19 +39,27 @@ impl Table {
         self.lock().by_name.get(name).map(|entry| entry.inbox.clone())
     }
 
-    pub fn inbox_of(&self, key: RoomKey) -> Option<mpsc::Sender<Mail>> {
-        self.lock().by_key.get(&key).cloned()
+    /// False: the room had too many events waiting. It gets no more, and learns it from the end of its lane.
+    pub fn route(&self, event: Event) -> bool {
+        let mut maps = self.lock();
+        let key = event.room();
+        let Some(media) = maps.media.get(&key) else { return true };
+        let is_full = matches!(media.try_send(event), Err(mpsc::error::TrySendError::Full(_)));
+        if is_full {
+            maps.media.remove(&key);
+        }
+        !is_full
     }
 
     pub fn inboxes(&self) -> Vec<mpsc::Sender<Mail>> {
-        self.lock().by_key.values().cloned().collect()
+        self.lock().by_name.values().map(|entry| entry.inbox.clone()).collect()
     }
 
     /// The room of this name; where there is none, what `make` makes with the next key.
     pub fn find_or_insert(
         &self,
         name: &str,
-        make: impl FnOnce(RoomKey) -> Option<(mpsc::Sender<Mail>, pb::Room)>,
+        make: impl FnOnce(RoomKey) -> Option<(Doors, pb::Room)>,
     ) -> Option<mpsc::Sender<Mail>> {
         let mut maps = self.lock();
         if let Some(entry) = maps.by_name.get(name) {
@@ -52,8 +67,8 @@ impl Table {
         }
         let key = RoomKey(maps.next_key);
         maps.next_key = maps.next_key.wrapping_add(1);
-        let (inbox, snapshot) = make(key)?;
-        maps.by_key.insert(key, inbox.clone());
+        let (Doors { inbox, media }, snapshot) = make(key)?;
+        maps.media.insert(key, media);
         maps.by_name.insert(name.to_owned(), Entry { key, inbox: inbox.clone(), snapshot });
         Some(inbox)
     }
@@ -66,7 +81,7 @@ impl Table {
 
     pub fn remove(&self, name: &str, key: RoomKey) {
         let mut maps = self.lock();
-        maps.by_key.remove(&key);
+        maps.media.remove(&key);
         if maps.by_name.get(name).is_some_and(|entry| entry.key == key) {
             maps.by_name.remove(name);
         }
@@ -82,5 +97,37 @@ impl Table {
     fn lock(&self) -> MutexGuard<'_, Maps> {
         // nothing in here can panic half-way
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluicegate_contract::event::SessionEnd;
+    use sluicegate_contract::key::SessionKey;
+
+    use super::*;
+
+    #[test]
+    fn a_room_that_does_not_keep_up_stalls_nobody() {
+        let table = Table::default();
+        let mut lanes = Vec::new();
+        for name in ["slow", "other"] {
+            table.find_or_insert(name, |key| {
+                let ((inbox, mails), (media, events)) = (mpsc::channel(1), mpsc::channel(1));
+                // a full inbox is nothing to the media's events
+                inbox.try_send(Mail::Shutdown).unwrap();
+                lanes.push((key, mails, events));
+                Some((Doors { inbox, media }, pb::Room::default()))
+            });
+        }
+        let [(slow, _slow_mails, mut slow_events), (other, _other_mails, mut other_events)] = <[_; 2]>::try_from(lanes).unwrap();
+        let event = |room| Event::SessionEnded { session: SessionKey { room, index: 0 }, why: SessionEnd::Panicked };
+        assert!(table.route(event(slow)));
+        assert!(!table.route(event(slow)), "the lane is full");
+        assert!(table.route(event(other)) && other_events.try_recv().is_ok());
+        assert!(slow_events.try_recv().is_ok());
+        assert_eq!(slow_events.try_recv().err(), Some(mpsc::error::TryRecvError::Disconnected), "the room learns of it");
+        table.remove("other", other);
+        assert!(table.route(event(other)), "one that is over misses nothing");
     }
 }

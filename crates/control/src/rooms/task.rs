@@ -1,7 +1,7 @@
 //! One room's task: feeds the machine, carries out its effects in order, keeps its deadlines.
 //!
-//! Waits for nobody but the worker's command lane. A panic of the machine ends this room only: its sessions are taken out of the
-//! media plane and its clients told to join again.
+//! Waits for nobody but the worker's command lane. A panic of the machine, or a lost event of the media plane, ends this room
+//! only: its sessions are taken out of the media plane and its clients told to join again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::pending;
@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use sluicegate_contract::{Command, RoomKey, SessionKey, WorkerKey};
+use sluicegate_contract::{Command, Event, RoomKey, SessionKey, WorkerKey};
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
 use sluicegate_room::input::{ConnectionKey, RequestId};
@@ -26,8 +26,21 @@ use crate::metrics::{Fact, Kind, Tally};
 use crate::ws::frame::Frame;
 use crate::ws::lane::Lane;
 
-/// What the room's machine could not finish.
-struct Panicked;
+/// Media events that are taken in a row while mail waits.
+const EVENTS_IN_A_ROW_MAX: usize = 64;
+
+/// What comes to the task: mail, and the media plane's events on a lane of their own.
+pub struct Mailbox {
+    pub mails: mpsc::Receiver<Mail>,
+    pub events: mpsc::Receiver<Event>,
+}
+
+/// Why a room cannot go on.
+enum Broken {
+    Panicked,
+    /// Something that the media plane reported was lost.
+    Overrun,
+}
 
 struct Task {
     rooms: Rooms,
@@ -67,7 +80,7 @@ impl Drop for Registration {
     }
 }
 
-pub fn spawn(rooms: Rooms, name: String, key: RoomKey, room: Room, inbox: mpsc::Receiver<Mail>) {
+pub fn spawn(rooms: Rooms, name: String, key: RoomKey, room: Room, mailbox: Mailbox) {
     let span = tracing::info_span!("room", room = %room.room_info().sid);
     let tally = rooms.0.metrics.enter(Kind::Room);
     let registration = Registration { rooms: rooms.clone(), name: name.clone(), key, _tally: tally };
@@ -86,19 +99,26 @@ pub fn spawn(rooms: Rooms, name: String, key: RoomKey, room: Room, inbox: mpsc::
         overrun: BTreeSet::new(),
         is_over: false,
     };
-    tokio::spawn(run(task, inbox, registration).instrument(span));
+    tokio::spawn(run(task, mailbox, registration).instrument(span));
 }
 
-async fn run(mut task: Task, mut inbox: mpsc::Receiver<Mail>, registration: Registration) {
-    if task.live(&mut inbox).await.is_err() {
-        task.rooms.0.metrics.count(Fact::Panic);
-        tracing::error!("the room panicked; its participants are told to join again");
+async fn run(mut task: Task, mut mailbox: Mailbox, registration: Registration) {
+    if let Err(broken) = task.live(&mut mailbox).await {
+        match broken {
+            Broken::Panicked => {
+                task.rooms.0.metrics.count(Fact::Panic);
+                tracing::error!("the room panicked; its participants are told to join again");
+            }
+            Broken::Overrun => tracing::error!("the media plane's reports were lost; the participants are told to join again"),
+        }
         task.abandon().await;
     }
     // Nobody finds the room any more; who has found it already gets back what he sent.
     task.rooms.0.table.remove(&task.name, task.key);
-    inbox.close();
-    while let Some(mail) = inbox.recv().await {
+    let Mailbox { mut mails, events } = mailbox;
+    drop(events);
+    mails.close();
+    while let Some(mail) = mails.recv().await {
         if let Mail::Join(mut mail) = mail {
             let (unused, _) = oneshot::channel();
             let answer = std::mem::replace(&mut mail.answer, unused);
@@ -109,19 +129,27 @@ async fn run(mut task: Task, mut inbox: mpsc::Receiver<Mail>, registration: Regi
 }
 
 impl Task {
-    async fn live(&mut self, inbox: &mut mpsc::Receiver<Mail>) -> Result<(), Panicked> {
+    async fn live(&mut self, mailbox: &mut Mailbox) -> Result<(), Broken> {
         self.step(|_| {}).await?;
+        let mut in_a_row = 0;
         while !self.is_over {
             let deadline = self.room.poll_timeout().map(|(at, _)| at);
-            let mail = tokio::select! {
-                mail = inbox.recv() => mail,
+            // The media plane goes first, because nobody slows it down; clients are slowed down by waiting here.
+            let input = tokio::select! {
+                biased;
                 () = at(deadline) => None,
-            };
-            match mail {
-                Some(mail) => {
-                    let Some(input) = self.open(mail) else { continue };
-                    self.step(|room| room.handle_input(Instant::now(), input)).await?;
+                event = mailbox.events.recv(), if in_a_row < EVENTS_IN_A_ROW_MAX || mailbox.mails.is_empty() => {
+                    in_a_row += 1;
+                    Some(Input::Media(event.ok_or(Broken::Overrun)?))
                 }
+                Some(mail) = mailbox.mails.recv() => {
+                    in_a_row = 0;
+                    let Some(input) = self.open(mail) else { continue };
+                    Some(input)
+                }
+            };
+            match input {
+                Some(input) => self.step(|room| room.handle_input(Instant::now(), input)).await?,
                 None => self.step(|room| room.handle_timeout(Instant::now())).await?,
             }
             while let Some(connection) = self.overrun.pop_first() {
@@ -132,13 +160,13 @@ impl Task {
     }
 
     /// One turn of the machine, then its effects in order.
-    async fn step(&mut self, turn: impl FnOnce(&mut Room)) -> Result<(), Panicked> {
+    async fn step(&mut self, turn: impl FnOnce(&mut Room)) -> Result<(), Broken> {
         let room = &mut self.room;
         let outputs = catch_unwind(AssertUnwindSafe(|| {
             turn(room);
             std::iter::from_fn(|| room.poll_output()).collect::<Vec<_>>()
         }));
-        for output in outputs.map_err(|_| Panicked)? {
+        for output in outputs.map_err(|_| Broken::Panicked)? {
             self.carry_out(output).await;
         }
         Ok(())
@@ -157,7 +185,11 @@ impl Task {
                 self.connections.insert(join.connection, Connection { lane, api_key });
                 Input::Join(Box::new(join))
             }
-            Mail::Signal { connection, request } => Input::Signal { connection, request },
+            Mail::Signal { connection, request, turn } => {
+                // the connection may send the next one
+                drop(turn);
+                Input::Signal { connection, request }
+            }
             Mail::Closed { connection } => {
                 self.connections.remove(&connection);
                 self.joining.remove(&connection);
@@ -169,7 +201,6 @@ impl Task {
                 self.asking.insert(request, answer);
                 Input::Api { request, call }
             }
-            Mail::Media(event) => Input::Media(event),
             Mail::Shutdown => Input::Shutdown,
         })
     }
@@ -304,5 +335,34 @@ async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluicegate_contract::event::SessionEnd;
+    use sluicegate_contract::limit::EVENTS_MAX;
+
+    use super::*;
+    use crate::ControlConfig;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn a_room_that_lost_events_ends_and_its_name_is_free() {
+        let (commands, _worker) = mpsc::channel(1);
+        let metrics = Arc::new(Metrics::default());
+        let rooms = Rooms::new(&ControlConfig::default(), commands, Arc::clone(&metrics));
+        let made = rooms.create(pb::CreateRoomRequest { name: "a".to_owned(), ..Default::default() }).await.unwrap();
+        let inbox = rooms.0.table.inbox("a").unwrap();
+        // on this thread the room's task has no turn before the await
+        for _ in 0..=EVENTS_MAX {
+            let session = SessionKey { room: RoomKey(0), index: 0 };
+            rooms.route(Event::SessionEnded { session, why: SessionEnd::Panicked });
+        }
+        assert_eq!(metrics.facts(Fact::RoomOverrun), 1);
+        inbox.closed().await;
+        assert!(!rooms.exists("a"));
+        let again = rooms.create(pb::CreateRoomRequest { name: "a".to_owned(), ..Default::default() }).await.unwrap();
+        assert_ne!(made.sid, again.sid);
     }
 }

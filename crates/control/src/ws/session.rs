@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use super::frame::{Encoding, Frame, decode_binary, decode_text};
 use super::lane::LaneEnd;
 use crate::metrics::Tally;
-use crate::rooms::{Mail, Seat};
+use crate::rooms::Seat;
 
 /// Pings on the WebSocket itself (LiveKit: 10 s).
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -135,9 +135,8 @@ async fn read(stream: &mut SplitStream<WebSocket>, seat: &Seat, pongs: &mpsc::Se
             let _ = pongs.try_send(Frame::of(pong));
             continue;
         }
-        let mail = Mail::Signal { connection: seat.connection, request: Box::new(request) };
         // The room is gone: its end of the lane is, too, and says how this ends.
-        if seat.inbox.send(mail).await.is_err() {
+        if seat.send(request).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
