@@ -43,6 +43,8 @@ pub const FEATURES_MAX: usize = 32;
 pub const SDP_BYTES_MAX: usize = 2 << 20;
 /// One trickled candidate as JSON.
 pub const CANDIDATE_BYTES_MAX: usize = 4096;
+/// A refusal gives the request back; of a larger one only its ids. Every track that can be announced fits.
+pub const ECHO_BYTES_MAX: usize = 64 << 10;
 /// Entries of a subscription permission; what is beyond is not granted.
 pub const TRACK_PERMISSIONS_MAX: usize = 4096;
 /// Senders named in one sync_state, of each of which the missed messages are sent again.

@@ -14,7 +14,7 @@ use sluicegate_proto::pb;
 use sluicegate_proto::pb::request_response::{Reason, Request};
 use sluicegate_proto::pb::signal_request::Message;
 
-use crate::config::TRACKS_PER_REQUEST_MAX;
+use crate::config::{ECHO_BYTES_MAX, TRACK_TEXT_BYTES_MAX, TRACKS_PER_REQUEST_MAX};
 use crate::input::ConnectionKey;
 use crate::participant::Departure;
 use crate::permission::Allowance;
@@ -60,8 +60,9 @@ impl Room {
         }
     }
 
-    /// An answer other than OK, with the request that it belongs to.
+    /// An answer other than OK, with the request that it belongs to; of a large one only with what it is known by.
     pub(crate) fn refuse(&mut self, index: u32, request_id: u32, reason: Reason, message: &str, request: Request) {
+        let request = if request.encoded_len() > ECHO_BYTES_MAX { named(request) } else { request };
         let response =
             pb::RequestResponse { request_id, reason: reason as i32, message: message.to_owned(), request: Some(request) };
         self.signal(index, pb::signal_response::Message::RequestResponse(response));
@@ -76,5 +77,46 @@ impl Room {
 
     fn refuse_data_track(&mut self, index: u32, request: Request) {
         self.refuse(index, 0, Reason::UnsupportedType, "data tracks are not available", request);
+    }
+}
+
+/// What a client tells the request by, and nothing else.
+fn named(request: Request) -> Request {
+    let short = |text: String| if text.len() > TRACK_TEXT_BYTES_MAX { String::new() } else { text };
+    match request {
+        Request::AddTrack(add) => {
+            Request::AddTrack(pb::AddTrackRequest { cid: short(add.cid), sid: short(add.sid), ..Default::default() })
+        }
+        Request::Mute(mute) => Request::Mute(pb::MuteTrackRequest { sid: short(mute.sid), muted: mute.muted }),
+        Request::UpdateMetadata(update) => {
+            Request::UpdateMetadata(pb::UpdateParticipantMetadata { request_id: update.request_id, ..Default::default() })
+        }
+        Request::UpdateAudioTrack(update) => {
+            Request::UpdateAudioTrack(pb::UpdateLocalAudioTrack { track_sid: short(update.track_sid), ..Default::default() })
+        }
+        Request::UpdateVideoTrack(update) => {
+            Request::UpdateVideoTrack(pb::UpdateLocalVideoTrack { track_sid: short(update.track_sid), ..update })
+        }
+        Request::PublishDataTrack(publish) => {
+            Request::PublishDataTrack(pb::PublishDataTrackRequest { pub_handle: publish.pub_handle, ..Default::default() })
+        }
+        Request::Trickle(trickle) => Request::Trickle(pb::TrickleRequest { candidate_init: String::new(), ..trickle }),
+        Request::UnpublishDataTrack(unpublish) => Request::UnpublishDataTrack(unpublish),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_request_is_known_by_its_ids() {
+        let long = || "x".repeat(TRACK_TEXT_BYTES_MAX + 1);
+        let add = pb::AddTrackRequest { cid: "c".to_owned(), name: long(), sid: long(), ..Default::default() };
+        let wanted = pb::AddTrackRequest { cid: "c".to_owned(), ..Default::default() };
+        assert_eq!(named(Request::AddTrack(add)), Request::AddTrack(wanted));
+        let update = pb::UpdateLocalAudioTrack { track_sid: "TR_x".to_owned(), features: vec![1; 9] };
+        let wanted = pb::UpdateLocalAudioTrack { track_sid: "TR_x".to_owned(), features: Vec::new() };
+        assert_eq!(named(Request::UpdateAudioTrack(update)), Request::UpdateAudioTrack(wanted));
     }
 }

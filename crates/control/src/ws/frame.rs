@@ -17,13 +17,19 @@ pub enum Encoding {
 #[derive(Debug)]
 pub struct Frame {
     response: Arc<pb::SignalResponse>,
+    /// Bytes as protobuf.
+    len: usize,
     binary: OnceLock<Bytes>,
     text: OnceLock<Utf8Bytes>,
 }
 
 impl Frame {
     pub fn new(response: Arc<pb::SignalResponse>) -> Self {
-        Self { response, binary: OnceLock::new(), text: OnceLock::new() }
+        Self { len: response.encoded_len(), response, binary: OnceLock::new(), text: OnceLock::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     pub fn of(message: pb::signal_response::Message) -> Self {

@@ -3,7 +3,6 @@
 //! Reading and writing go on side by side in one task, so that a client that does not read cannot keep its own requests (or its
 //! end) from the room, and a busy room cannot keep the lane from being emptied. Every wait is bounded.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 
 use super::frame::{Encoding, Frame, decode_binary, decode_text};
-use super::lane::LaneEnd;
+use super::lane::{Frames, LaneEnd};
 use crate::metrics::Tally;
 use crate::rooms::Seat;
 
@@ -85,7 +84,7 @@ pub async fn run(socket: WebSocket, seat: Seat, lane: LaneEnd, tally: Tally) {
 
 async fn write(
     sink: &mut SplitSink<WebSocket, Message>,
-    mut frames: mpsc::Receiver<Arc<Frame>>,
+    mut frames: Frames,
     mut pongs: mpsc::Receiver<Frame>,
     encoding: &Spoken,
 ) -> End {

@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 use sluicegate_contract::event::Event;
 use sluicegate_proto::pb;
+use sluicegate_proto::pb::request_response::{Reason, Request};
 use sluicegate_proto::pb::signal_request::Message;
 use sluicegate_rtp::codec::Codec;
 
@@ -132,4 +133,21 @@ fn a_hidden_publisher_is_not_offered() {
     let mut scene = two();
     scene.join("hid", |join| join.claims.video = grant(|grant| grant.hidden = true)).connected("hid").publish("hid", "cam");
     assert_snapshot!(scene.finish());
+}
+
+/// What is refused because it is too large does not come back as large.
+#[test]
+fn a_refusal_is_short() {
+    let mut scene = Scene::new();
+    scene.active("ann").forget();
+    let large = || "x".repeat(1 << 20);
+    let mut refused = |message: Message, wanted: Request| {
+        let refusal = scene.refusal("ann", message);
+        assert_eq!((refusal.reason(), refusal.request), (Reason::LimitExceeded, Some(wanted)));
+    };
+    let add = pb::AddTrackRequest { name: large(), ..camera("cam") };
+    let known_by = pb::AddTrackRequest { cid: "cam".to_owned(), ..Default::default() };
+    refused(Message::AddTrack(add), Request::AddTrack(known_by));
+    let add = pb::AddTrackRequest { cid: large(), ..camera("cam") };
+    refused(Message::AddTrack(add), Request::AddTrack(pb::AddTrackRequest::default()));
 }

@@ -153,6 +153,17 @@ impl Scene {
         self.input(&line, Input::Signal { connection, request })
     }
 
+    /// A request that is only refused, and how.
+    pub fn refusal(&mut self, name: &str, message: Message) -> pb::RequestResponse {
+        let connection = self.connections[name];
+        let request = Box::new(pb::SignalRequest { message: Some(message) });
+        self.room.handle_input(self.now, Input::Signal { connection, request });
+        let Some(Output::Signal { response, .. }) = self.room.poll_output() else { panic!("no answer") };
+        let Some(pb::signal_response::Message::RequestResponse(refusal)) = &response.message else { panic!("{response:?}") };
+        assert!(self.room.poll_output().is_none());
+        refusal.clone()
+    }
+
     pub fn signal_closed(&mut self, name: &str) -> &mut Self {
         let connection = self.connections[name];
         self.input(&format!("{name} WebSocket is gone"), Input::SignalClosed { connection })
