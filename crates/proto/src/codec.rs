@@ -9,8 +9,8 @@ use prost::encoding::{WireType, decode_key, decode_varint};
 use crate::pb;
 use crate::pb::signal_request;
 
-/// Fields of one message with all that is nested in it, values of one JSON text. A subscription of every track in the largest room
-/// fits several times over.
+/// Messages, texts and bytes in one message with all that is nested in it, values of one JSON text. A subscription of every track
+/// in the largest room fits several times over.
 pub const FIELDS_MAX: usize = 1 << 16;
 /// Nesting that is looked into; what is repeated below is too small to matter.
 const DEPTH_MAX: usize = 8;
@@ -82,18 +82,19 @@ fn retain_known<E: TryFrom<i32>>(values: &mut Vec<i32>) {
     values.retain(|value| E::try_from(*value).is_ok());
 }
 
-/// How many fields there are, nested ones included, or somewhat more than [`FIELDS_MAX`]; none where this is no message. Without
-/// the schema a text that happens to be a message counts as one.
+/// How many fields with a length there are, nested ones included, or somewhat more than [`FIELDS_MAX`]; none where this is no
+/// message. Numbers take little more memory than bytes on the wire. Without the schema a text that happens to be a message counts
+/// as one; its letters are mostly numbers then.
 fn fields(mut rest: &[u8], depth: usize) -> Option<usize> {
     let mut count = 0usize;
     while !rest.is_empty() && count <= FIELDS_MAX {
         let (_, wire_type) = decode_key(&mut rest).ok()?;
-        count += 1;
         match wire_type {
             WireType::Varint => drop(decode_varint(&mut rest).ok()?),
             WireType::SixtyFourBit => rest = rest.get(8..)?,
             WireType::ThirtyTwoBit => rest = rest.get(4..)?,
             WireType::LengthDelimited => {
+                count += 1;
                 let length = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
                 let (nested, after) = rest.split_at_checked(length)?;
                 rest = after;

@@ -39,6 +39,16 @@ fn a_large_text_is_no_crowd_of_fields() {
     assert!(decode_signal_request(&request(signal_request::Message::UpdateMetadata(update))).is_ok());
 }
 
+/// One letter again and again is what people try limits with.
+#[test]
+fn every_letter_may_be_repeated() {
+    for letter in ' '..='~' {
+        let metadata = String::from(letter).repeat(2 << 20);
+        let update = pb::UpdateParticipantMetadata { metadata, ..Default::default() };
+        assert!(decode_signal_request(&request(signal_request::Message::UpdateMetadata(update))).is_ok(), "{letter:?}");
+    }
+}
+
 #[test]
 fn unknown_enum_values_become_what_promises_least() {
     let layer = pb::VideoLayer { quality: 99, rid: "q".to_owned(), ..Default::default() };
