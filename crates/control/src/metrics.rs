@@ -35,6 +35,8 @@ pub(crate) enum Fact {
     ParticipantActive,
     /// A client was so far behind that it was disconnected.
     SignalOverrun,
+    /// A client asked so much that it was disconnected.
+    SignalFlood,
     /// A room lost events of the media plane and ended.
     RoomOverrun,
     /// A panic was contained.
@@ -43,7 +45,7 @@ pub(crate) enum Fact {
     TrackUnpublished,
 }
 
-const FACTS: usize = 8;
+const FACTS: usize = 9;
 
 /// Counters of the control plane; API rate, never per packet.
 #[derive(Debug, Default)]

@@ -1,9 +1,12 @@
 //! The signalling endpoints. The upgrade waits for the room's answer: a refusal is an HTTP status with a sentence, not a socket
 //! that closes.
 
+mod allowance;
 pub(crate) mod frame;
 pub(crate) mod lane;
 mod session;
+
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::ws::WebSocketUpgrade;
@@ -77,7 +80,9 @@ async fn connect(control: &Control, caller: Token, request: Request, mode: Signa
     tracing::debug!(id, connection = seat.connection.0, "signal connection");
     let bytes_max = control.config().limits.signal_bytes();
     // Where the upgrade fails the seat is dropped with the closure, and the room hears of it.
-    upgrade.max_message_size(bytes_max).max_frame_size(bytes_max).on_upgrade(move |socket| session::run(socket, seat, lane, tally))
+    let metrics = Arc::clone(control.metrics());
+    let upgrade = upgrade.max_message_size(bytes_max).max_frame_size(bytes_max);
+    upgrade.on_upgrade(move |socket| session::run(socket, seat, lane, tally, metrics))
 }
 
 fn admit(control: &Control, caller: Token, parts: &Parts, mode: SignalMode, strict: bool) -> Result<Admission, Refusal> {

@@ -23,6 +23,8 @@ pub const TRACK_NOT_FOUND_TIMEOUT: Duration = Duration::from_secs(60);
 pub const SMALL_ROOM_PARTICIPANTS_MAX: usize = 100;
 /// How long changes are gathered in large rooms.
 pub const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two updates of one participant that changes again and again.
+pub const UPDATE_PAUSE: Duration = Duration::from_millis(100);
 /// Between two room updates that only bring new counts (LiveKit: 5 s).
 pub const ROOM_UPDATE_INTERVAL: Duration = Duration::from_secs(5);
 /// A change of counts waits at least so long, so that a burst of joins makes one room update.

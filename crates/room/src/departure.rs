@@ -28,6 +28,7 @@ impl Room {
         let Some(mut participant) = self.participants.remove(&index) else { return };
         self.by_identity.remove(&participant.identity);
         self.by_sid.remove(&participant.sid);
+        self.repeating.remove(&index);
         self.timers.cancel_participant(index);
         self.command(Command::RemoveSession { session: participant.session });
 
@@ -107,7 +108,7 @@ impl Room {
     pub(crate) fn handle_track_ended(&mut self, now: Instant, index: u32) {
         let Some(publisher) = self.tracks.get(&index).map(|track| track.publisher) else { return };
         if self.end_track(now, index, EndedBy::Client) {
-            self.tell(now, publisher, Audience::Others, Pace::AtOnce);
+            self.tell(now, publisher, Audience::Others, Pace::Repeatable);
         }
     }
 

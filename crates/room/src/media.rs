@@ -170,8 +170,12 @@ impl Room {
         if codec.kind() != track.kind {
             return;
         }
-        let is_new = !track.published;
+        let before = track.published.then(|| track.info.clone());
         track.start(codec, mid);
+        if before.as_ref() == Some(&track.info) {
+            return;
+        }
+        let is_new = before.is_none();
         let (publisher, info) = (track.publisher, track.info.clone());
         let Some(participant) = self.participants.get_mut(&publisher) else { return };
         let first = !participant.is_publisher;

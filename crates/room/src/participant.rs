@@ -34,6 +34,8 @@ pub struct Participant {
     pub joined_at_ms: i64,
     /// Grows with each change that others see.
     pub version: u32,
+    /// When the others were told of it last.
+    pub told_at: Option<std::time::Instant>,
     pub is_active: bool,
     /// A track of it was once published.
     pub is_publisher: bool,

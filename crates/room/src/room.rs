@@ -3,7 +3,7 @@
 //! Promises: no input panics or is kept without bound; effects come out in the order in which they must be carried out; one seed
 //! and one sequence of inputs make one sequence of outputs. Lacks, so far: resuming, speakers, data tracks, layers.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,8 @@ pub struct Room {
     outputs: VecDeque<Output>,
     pub(crate) timers: Timers,
     pub(crate) gathered: BTreeMap<String, Gathered>,
+    /// Participants that have changed again soon after they were told of.
+    pub(crate) repeating: BTreeSet<u32>,
     pub(crate) room_updated_at: Option<Instant>,
     pub(crate) is_snapshot_due: bool,
     snapshot: Option<pb::Room>,
@@ -109,6 +111,7 @@ impl Room {
             outputs: VecDeque::new(),
             timers: Timers::default(),
             gathered: BTreeMap::new(),
+            repeating: BTreeSet::new(),
             room_updated_at: None,
             is_snapshot_due: true,
             snapshot: None,
@@ -159,6 +162,7 @@ impl Room {
                 Reason::TrackNotFound(index) => self.give_up_unresolved(now, index),
                 Reason::RefreshToken(index) => self.refresh_token(now, index),
                 Reason::Updates => self.flush_updates(),
+                Reason::Repeating => self.flush_repeating(now),
                 Reason::Quality => self.tell_quality(),
                 Reason::RoomUpdate => self.send_room_update(now),
                 Reason::Empty => self.close(now, Departure::disconnect(pb::DisconnectReason::RoomClosed)),
@@ -217,6 +221,7 @@ impl Room {
         }
         self.timers.clear();
         self.gathered.clear();
+        self.repeating.clear();
         self.push(Output::Happened(Happened::RoomFinished));
         self.push(Output::Closed);
     }

@@ -20,6 +20,8 @@ pub enum Reason {
     RefreshToken(u32),
     /// Coalesced participant updates are due.
     Updates,
+    /// Updates of participants that change again and again are due.
+    Repeating,
     /// Connection qualities are told.
     Quality,
     /// A coalesced room update is due.

@@ -66,11 +66,12 @@ impl Track {
         }
     }
 
-    /// LiveKit: the features of an audio track say again what `stereo` and `disable_dtx` say.
-    pub fn set_audio_features(&mut self, features: &[i32]) {
-        self.info.audio_features = deduplicated(features);
+    /// LiveKit: the features of an audio track say again what `stereo` and `disable_dtx` say. False: nothing changes.
+    pub fn set_audio_features(&mut self, features: &[i32]) -> bool {
+        let before = std::mem::replace(&mut self.info.audio_features, deduplicated(features));
         self.info.stereo = features.contains(&(pb::AudioTrackFeature::TfStereo as i32));
         self.info.disable_dtx = features.contains(&(pb::AudioTrackFeature::TfNoDtx as i32));
+        before != self.info.audio_features
     }
 }
 

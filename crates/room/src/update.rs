@@ -1,4 +1,5 @@
-//! How participants hear of each other and of the room: at once in small rooms, gathered in large ones.
+//! How participants hear of each other and of the room: at once in small rooms, gathered in large ones; and of one who changes
+//! again and again, ten times a second.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +9,9 @@ use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
 use smallvec::SmallVec;
 
-use crate::config::{ROOM_UPDATE_DELAY, ROOM_UPDATE_INTERVAL, SMALL_ROOM_PARTICIPANTS_MAX, UPDATE_BYTES_MAX, UPDATE_INTERVAL};
+use crate::config::{
+    ROOM_UPDATE_DELAY, ROOM_UPDATE_INTERVAL, SMALL_ROOM_PARTICIPANTS_MAX, UPDATE_BYTES_MAX, UPDATE_INTERVAL, UPDATE_PAUSE,
+};
 use crate::input::ConnectionKey;
 use crate::output::Output;
 use crate::room::Room;
@@ -25,7 +28,10 @@ pub enum Audience {
 /// How soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
+    /// What happens once, or what must be known before something else comes.
     AtOnce,
+    /// What a client can do as often as it likes: gathered where it was told of less than [`UPDATE_PAUSE`] ago.
+    Repeatable,
     /// Gathered in large rooms, unless the participant publishes.
     MayWait,
 }
@@ -50,6 +56,15 @@ impl Room {
             self.schedule_updates(now);
             return;
         }
+        if pace == Pace::Repeatable && !hidden && participant.told_at.is_some_and(|at| now < at + UPDATE_PAUSE) {
+            self.repeating.insert(index);
+            if !self.timers.is_set(Reason::Repeating) {
+                self.timers.set(Reason::Repeating, now + UPDATE_PAUSE);
+            }
+            return;
+        }
+        participant.told_at = Some(now);
+        self.repeating.remove(&index);
         let Some(info) = self.participant_info(index) else { return };
         if hidden {
             let own = own.filter(|_| audience == Audience::Everybody);
@@ -85,6 +100,21 @@ impl Room {
         self.gathered.remove(&info.identity);
         let connections = self.connections_except(Some(index));
         self.send_updates(connections, vec![info]);
+    }
+
+    /// Tells of those who changed again and again.
+    pub(crate) fn flush_repeating(&mut self, now: Instant) {
+        let mut infos = Vec::new();
+        for index in std::mem::take(&mut self.repeating) {
+            let Some(info) = self.participant_info(index).filter(|info| !is_hidden(info)) else { continue };
+            if let Some(participant) = self.participants.get_mut(&index) {
+                participant.told_at = Some(now);
+            }
+            infos.extend(self.gathered.remove(&info.identity).and_then(|gathered| gathered.departed).map(|info| *info));
+            infos.push(info);
+        }
+        let connections = self.connections_except(None);
+        self.send_updates(connections, infos);
     }
 
     /// Tells everything that was gathered.

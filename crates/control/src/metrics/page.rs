@@ -85,6 +85,7 @@ fn rooms(page: &mut Page, control: &Control) {
         page.node_line("livekit_participant_join_total", &format!("state=\"{state}\""), metrics.facts(fact));
     }
     page.plain("sluicegate_signal_overruns_total", "counter", metrics.facts(Fact::SignalOverrun));
+    page.plain("sluicegate_signal_floods_total", "counter", metrics.facts(Fact::SignalFlood));
     page.plain("sluicegate_room_overruns_total", "counter", metrics.facts(Fact::RoomOverrun));
     page.plain("sluicegate_panics_total", "counter", metrics.facts(Fact::Panic));
 }

@@ -3,6 +3,7 @@
 //! Reading and writing go on side by side in one task, so that a client that does not read cannot keep its own requests (or its
 //! end) from the room, and a busy room cannot keep the lane from being emptied. Every wait is bounded.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,9 +16,10 @@ use sluicegate_proto::pb::signal_response::Message as Response;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 
+use super::allowance::Allowance;
 use super::frame::{Encoding, Frame, decode_binary, decode_text};
 use super::lane::{Frames, LaneEnd};
-use crate::metrics::Tally;
+use crate::metrics::{Fact, Metrics, Tally};
 use crate::rooms::Seat;
 
 /// Pings on the WebSocket itself (LiveKit: 10 s).
@@ -46,6 +48,8 @@ enum End {
     Malformed,
     /// The client sent more than a frame may hold.
     TooLarge,
+    /// The client asks more than any client has reason to.
+    Flooding,
     /// The client does not read, or says nothing any more.
     Stuck,
 }
@@ -64,7 +68,7 @@ impl Spoken {
     }
 }
 
-pub async fn run(socket: WebSocket, seat: Seat, lane: LaneEnd, tally: Tally) {
+pub async fn run(socket: WebSocket, seat: Seat, lane: LaneEnd, tally: Tally, metrics: Arc<Metrics>) {
     let (mut sink, mut stream) = socket.split();
     let (frames, cut) = lane.split();
     let (pongs, ponging) = mpsc::channel(PONGS_MAX);
@@ -75,10 +79,13 @@ pub async fn run(socket: WebSocket, seat: Seat, lane: LaneEnd, tally: Tally) {
         end = read(&mut stream, &seat, &pongs, &encoding) => end,
         () = cut => End::Cut,
     };
+    if end == End::Flooding {
+        metrics.count(Fact::SignalFlood);
+    }
     tracing::debug!(?end, connection = seat.connection.0, "signal connection ended");
     // before the handshake: the room need not wait for it
     drop(seat);
-    close(&mut sink, &mut stream, end).await;
+    close(&mut sink, &mut stream, end, &encoding).await;
     drop(tally);
 }
 
@@ -109,6 +116,7 @@ async fn write(
 }
 
 async fn read(stream: &mut SplitStream<WebSocket>, seat: &Seat, pongs: &mpsc::Sender<Frame>, encoding: &Spoken) -> End {
+    let mut allowance = Allowance::new(Instant::now());
     loop {
         let message = match timeout(SILENCE_MAX, stream.next()).await {
             Err(_) => return End::Stuck,
@@ -116,6 +124,19 @@ async fn read(stream: &mut SplitStream<WebSocket>, seat: &Seat, pongs: &mpsc::Se
             Ok(Some(Err(error))) => return of_error(&error),
             Ok(Some(Ok(message))) => message,
         };
+        let bytes = match &message {
+            Message::Binary(bytes) => bytes.len(),
+            Message::Text(text) => text.len(),
+            Message::Close(_) => return End::Gone,
+            // answered by the library
+            Message::Ping(_) | Message::Pong(_) => 0,
+        };
+        if !allowance.take(Instant::now(), bytes) {
+            // for the room it is as if the client had left
+            let leave = pb::SignalRequest { message: Some(Request::Leave(pb::LeaveRequest::default())) };
+            let _ = seat.send(leave).await;
+            return End::Flooding;
+        }
         let request = match message {
             Message::Binary(bytes) => {
                 encoding.set(Encoding::Protobuf);
@@ -125,9 +146,7 @@ async fn read(stream: &mut SplitStream<WebSocket>, seat: &Seat, pongs: &mpsc::Se
                 encoding.set(Encoding::Json);
                 decode_text(&text)
             }
-            Message::Close(_) => return End::Gone,
-            // answered by the library
-            Message::Ping(_) | Message::Pong(_) => continue,
+            _ => continue,
         };
         let Ok(request) = request else { return End::Malformed };
         if let Some(pong) = pong(&request) {
@@ -157,12 +176,23 @@ fn of_error(error: &axum::Error) -> End {
     if error.to_string().contains("too long") { End::TooLarge } else { End::Gone }
 }
 
+/// A client that floods us would do it again: it shall not come back by itself.
+fn farewell() -> pb::LeaveRequest {
+    let action = pb::leave_request::Action::Disconnect as i32;
+    pb::LeaveRequest { reason: pb::DisconnectReason::ParticipantRemoved as i32, action, ..Default::default() }
+}
+
 /// The closing handshake, where there is somebody to shake hands with.
-async fn close(sink: &mut SplitSink<WebSocket, Message>, stream: &mut SplitStream<WebSocket>, end: End) {
+async fn close(sink: &mut SplitSink<WebSocket, Message>, stream: &mut SplitStream<WebSocket>, end: End, encoding: &Spoken) {
     let (code, reason) = match end {
         End::Finished => (close_code::NORMAL, ""),
         End::Malformed => (close_code::INVALID, "not a signal request"),
         End::TooLarge => (close_code::SIZE, "the message is too large"),
+        End::Flooding => {
+            let leave = Frame::of(Response::Leave(farewell()));
+            let _ = timeout(CLOSE_TIME, sink.send(leave.message(encoding.get()))).await;
+            (close_code::POLICY, "too many requests")
+        }
         End::Gone => {
             // the library answers a close frame when it is driven once more
             let _ = timeout(CLOSE_TIME, sink.close()).await;

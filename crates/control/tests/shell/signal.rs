@@ -185,6 +185,42 @@ async fn a_slow_reader_is_disconnected() {
     }
 }
 
+/// A client may ask for everything there is, several times over. One that floods us gets a goodbye and is gone from the room.
+#[tokio::test]
+async fn a_flood_of_requests_ends_the_stay() {
+    let server = start(|_| {}).await;
+    let (mut honest, _) = server.join("ann").await;
+    for _ in 0..7000 {
+        honest.send(Request::TrackSetting(pb::UpdateTrackSettings::default())).await;
+    }
+    honest.send(Request::Ping(1)).await;
+    honest.until(|message| matches!(message, Response::Pong(_)).then_some(())).await;
+    honest.send(Request::Leave(pb::LeaveRequest::default())).await;
+    assert_eq!(honest.closed().await, Some(1000));
+
+    let (mut hostile, _) = server.join("eve").await;
+    let metadata = "m".repeat((2 << 20) - 100);
+    let leave = loop {
+        hostile
+            .send(Request::UpdateMetadata(pb::UpdateParticipantMetadata { metadata: metadata.clone(), ..Default::default() }))
+            .await;
+        let answer = |message| match message {
+            Response::RequestResponse(_) => Some(None),
+            Response::Leave(leave) => Some(Some(leave)),
+            _ => None,
+        };
+        if let Some(leave) = hostile.until(answer).await {
+            break leave;
+        }
+    };
+    assert_eq!((leave.action(), leave.can_reconnect), (pb::leave_request::Action::Disconnect, false));
+    assert_eq!(hostile.closed().await, Some(1008));
+    while server.live("participant").await > 0 || server.live("websocket").await > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.metric("sluicegate_signal_floods_total").await, 1);
+}
+
 /// A connected participant keeps its media when its WebSocket goes.
 #[tokio::test]
 async fn media_outlives_its_signalling() {

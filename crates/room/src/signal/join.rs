@@ -137,6 +137,7 @@ impl Room {
             client,
             joined_at_ms: self.clock.unix_ms(now),
             version: 1,
+            told_at: None,
             is_active: false,
             is_publisher: false,
             mode: join.mode,

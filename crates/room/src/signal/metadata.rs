@@ -75,7 +75,7 @@ impl Room {
             }
         }
         if changed {
-            self.tell(now, index, Audience::Everybody, Pace::AtOnce);
+            self.tell(now, index, Audience::Everybody, Pace::Repeatable);
             self.refresh_token(now, index);
         }
         Ok(())

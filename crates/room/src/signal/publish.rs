@@ -59,7 +59,7 @@ impl Room {
         let (key, publisher, published) = (track.key, track.publisher, track.published);
         self.command(Command::MuteTrack { track: key, muted });
         if published {
-            self.tell(now, publisher, Audience::Everybody, Pace::AtOnce);
+            self.tell(now, publisher, Audience::Everybody, Pace::Repeatable);
         }
     }
 
@@ -68,9 +68,9 @@ impl Room {
         let Some(track) = track.filter(|track| track.kind == MediaKind::Audio) else {
             return self.refuse(index, 0, Reason::NotFound, "there is no such track", Request::UpdateAudioTrack(update));
         };
-        track.set_audio_features(update.features.get(..FEATURES_MAX).unwrap_or(&update.features));
-        if track.published {
-            self.tell(now, index, Audience::Everybody, Pace::AtOnce);
+        let changes = track.set_audio_features(update.features.get(..FEATURES_MAX).unwrap_or(&update.features));
+        if changes && track.published {
+            self.tell(now, index, Audience::Everybody, Pace::Repeatable);
         }
     }
 
@@ -79,9 +79,10 @@ impl Room {
         let Some(track) = track.filter(|track| track.kind == MediaKind::Video) else {
             return self.refuse(index, 0, Reason::NotFound, "there is no such track", Request::UpdateVideoTrack(update));
         };
+        let changes = (track.info.width, track.info.height) != (update.width, update.height);
         (track.info.width, track.info.height) = (update.width, update.height);
-        if track.published {
-            self.tell(now, index, Audience::Everybody, Pace::AtOnce);
+        if changes && track.published {
+            self.tell(now, index, Audience::Everybody, Pace::Repeatable);
         }
     }
 

@@ -49,7 +49,7 @@ fn mute() {
 fn remote_unmute_where_enabled() {
     let mut scene = Scene::with(RoomConfig { enable_remote_unmute: true, ..Default::default() }, pb::CreateRoomRequest::default());
     scene.active("ann").signal("ann", Message::AddTrack(pb::AddTrackRequest { muted: true, ..microphone("mic") }));
-    scene.started("mic", Codec::Opus).forget();
+    scene.started("mic", Codec::Opus).wait(1.0).forget();
     let request =
         pb::MuteRoomTrackRequest { identity: text("ann"), track_sid: scene.track_sid("mic"), muted: false, ..Default::default() };
     scene.api(ApiCall::MutePublishedTrack(request));

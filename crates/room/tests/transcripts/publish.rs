@@ -39,7 +39,7 @@ fn a_track_from_announcement_to_end() {
     let session = scene.session("cid");
     scene.note("the publisher hears of its first subscriber only");
     scene.media("cid bound cam", Event::Subscribed { session, track });
-    scene.note("the client takes it away").media("cam ended", Event::TrackEnded { track }).wait(10.0);
+    scene.wait(1.0).note("the client takes it away").media("cam ended", Event::TrackEnded { track }).wait(10.0);
     scene.note("late words about it").media("cam ended", Event::TrackEnded { track });
     scene.media("cid bound cam", Event::Subscribed { session, track });
     assert_snapshot!(scene.finish());
@@ -48,7 +48,7 @@ fn a_track_from_announcement_to_end() {
 #[test]
 fn the_same_cid_waits_for_its_predecessor() {
     let mut scene = two();
-    scene.publish("ann", "cam").forget();
+    scene.publish("ann", "cam").wait(1.0).forget();
     for _ in 0..4 {
         scene.signal("ann", Message::AddTrack(camera("cam")));
     }
@@ -108,7 +108,8 @@ fn mute_by_the_client() {
     let mute = |muted| Message::Mute(pb::MuteTrackRequest { sid: sid.clone(), muted });
     scene.note("before there is media only the media plane hears");
     scene.signal("ann", mute(true)).started("mic", Codec::Opus).signal("ann", mute(true));
-    scene.signal("ann", mute(false));
+    scene.note("told of a moment ago: this time the others hear it together with what comes after");
+    scene.signal("ann", mute(false)).signal("ann", mute(true)).signal("ann", mute(false)).wait(1.0);
     scene.note("not one's own, or none at all").signal("ben", mute(true));
     assert_snapshot!(scene.finish());
 }
@@ -116,7 +117,7 @@ fn mute_by_the_client() {
 #[test]
 fn changes_of_a_track() {
     let mut scene = two();
-    scene.publish("ann", "cam").signal("ann", Message::AddTrack(microphone("mic"))).started("mic", Codec::Red).forget();
+    scene.publish("ann", "cam").signal("ann", Message::AddTrack(microphone("mic"))).started("mic", Codec::Red).wait(1.0).forget();
     let track_sid = scene.track_sid("cam");
     scene.signal(
         "ann",
@@ -125,6 +126,7 @@ fn changes_of_a_track() {
     scene.signal("ann", Message::UpdateAudioTrack(pb::UpdateLocalAudioTrack { track_sid, features: vec![0] }));
     let track_sid = scene.track_sid("mic");
     scene.signal("ann", Message::UpdateAudioTrack(pb::UpdateLocalAudioTrack { track_sid, features: vec![0, 0, 4] }));
+    scene.wait(1.0);
     assert_snapshot!(scene.finish());
 }
 

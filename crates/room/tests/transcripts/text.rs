@@ -159,7 +159,7 @@ pub fn reason(reason: Reason, names: &Names) -> String {
         Reason::Negotiation(index) => format!("Negotiation {}", name(index)),
         Reason::TrackNotFound(index) => format!("TrackNotFound {}", name(index)),
         Reason::RefreshToken(index) => format!("RefreshToken {}", name(index)),
-        Reason::Updates | Reason::Quality | Reason::RoomUpdate | Reason::Empty => format!("{reason:?}"),
+        Reason::Updates | Reason::Repeating | Reason::Quality | Reason::RoomUpdate | Reason::Empty => format!("{reason:?}"),
     }
 }
 

@@ -31,8 +31,9 @@ fn own_metadata() {
     });
     scene.wait(10.0).forget();
     scene.signal("ann", metadata(|update| update.metadata = "new".to_owned()));
+    scene.note("two more in a row are told together");
     scene.signal("ann", metadata(|update| update.name = "Ann A.".to_owned()));
-    scene.signal("ann", metadata(|update| update.attributes = attributes([("a", "1")])));
+    scene.signal("ann", metadata(|update| update.attributes = attributes([("a", "1")]))).wait(1.0);
     scene.note("an empty value deletes").signal("ann", metadata(|update| update.attributes = attributes([("a", "")])));
     scene.note("nothing new").signal("ann", metadata(|update| update.metadata = "new".to_owned()));
     scene.note("without the right to").signal("ben", metadata(|update| update.metadata = "no".to_owned()));
@@ -56,7 +57,7 @@ fn limits_of_metadata() {
     // What is there already counts.
     scene.signal("ann", metadata(|update| update.attributes = attributes([("a", &"x".repeat(40_000))])));
     refused(&mut scene, metadata(|update| update.attributes = attributes([("b", &"x".repeat(40_000))])));
-    scene.forget().signal("ann", metadata(|update| update.name = "x".repeat(256)));
+    scene.wait(1.0).forget().signal("ann", metadata(|update| update.name = "x".repeat(256)));
     assert!(scene.finish().contains("< update"));
 }
 
