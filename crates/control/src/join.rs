@@ -17,6 +17,8 @@ use sluicegate_room::output::Refusal;
 use crate::config::ControlConfig;
 use crate::query::Query;
 
+const IDENTITY_TOO_LONG: &str = "the identity is too long";
+
 /// Somebody at the door.
 #[derive(Debug)]
 pub struct Knock<'a> {
@@ -58,6 +60,11 @@ pub fn admit(config: &ControlConfig, claims: Option<&Claims>, knock: &Knock<'_>)
     join.claims = claims.clone();
     join.identity = claims.identity().to_owned();
     publish_only(knock.query.get("publish"), &mut join)?;
+    // the suffix counts, too
+    if !config.limits.allows_identity(&join.identity) {
+        return Err(refusal(400, IDENTITY_TOO_LONG));
+    }
+    client_info::bound(&mut join.client);
     client_info::complete(&mut join.client, knock.user_agent);
     join.client_address = knock.address.map(|address| address.to_string()).unwrap_or_default();
     Ok(Admission { room, join, api_key: claims.iss.clone() })
@@ -66,7 +73,7 @@ pub fn admit(config: &ControlConfig, claims: Option<&Claims>, knock: &Knock<'_>)
 fn check_names(config: &ControlConfig, claims: &Claims, grant: &VideoGrant) -> Result<(), Refusal> {
     let texts = [
         (claims.identity().is_empty(), "identity cannot be empty"),
-        (!config.limits.allows_identity(claims.identity()), "the identity is too long"),
+        (!config.limits.allows_identity(claims.identity()), IDENTITY_TOO_LONG),
         (grant.room.is_empty(), "no room name"),
         (!config.limits.allows_room_name(&grant.room), "the room name is too long"),
         (!config.room.limits.allows_name(&claims.name), "the participant name is too long"),

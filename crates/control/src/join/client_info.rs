@@ -7,6 +7,8 @@ use crate::query::Query;
 
 /// More than any client sends.
 const CAPABILITIES_MAX: usize = 64;
+/// Longer than any name of a device or list of SDKs.
+const TEXT_BYTES_MAX: usize = 1024;
 
 pub fn of(query: &Query) -> ClientInfo {
     let text = |name: &str| query.get(name).to_owned();
@@ -22,7 +24,7 @@ pub fn of(query: &Query) -> ClientInfo {
         browser: text("browser"),
         browser_version: text("browser_version"),
         network: text("network"),
-        capabilities: capabilities.take(CAPABILITIES_MAX).map(|capability| capability as i32).collect(),
+        capabilities: capabilities.map(|capability| capability as i32).collect(),
         ..Default::default()
     }
 }
@@ -43,6 +45,28 @@ fn sdk(name: &str) -> Sdk {
         "node" => Sdk::Node,
         "esp32" => Sdk::Esp32,
         _ => Sdk::Unknown,
+    }
+}
+
+/// Nothing of it may be large, because it is kept, or unwritable, because the others are told of some of it.
+pub fn bound(client: &mut ClientInfo) {
+    client.sdk = client.sdk() as i32;
+    client.capabilities.retain(|capability| Capability::try_from(*capability).is_ok());
+    client.capabilities.truncate(CAPABILITIES_MAX);
+    for text in [
+        &mut client.version,
+        &mut client.os,
+        &mut client.os_version,
+        &mut client.device_model,
+        &mut client.browser,
+        &mut client.browser_version,
+        &mut client.address,
+        &mut client.network,
+        &mut client.other_sdks,
+    ] {
+        if text.len() > TEXT_BYTES_MAX {
+            text.clear();
+        }
     }
 }
 
@@ -131,6 +155,12 @@ mod tests {
         complete(&mut client, "Firefox/1");
         assert_eq!((client.sdk(), client.protocol, client.os.as_str(), client.browser.as_str()), (Sdk::Python, 17, "linux", ""));
         assert_eq!(client.capabilities, [Capability::CapPacketTrailer as i32]);
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        let capabilities = [vec![77], vec![Capability::CapPacketTrailer as i32; 100]].concat();
+        let mut client = ClientInfo { sdk: 77, capabilities, os: long, browser: "Firefox".to_owned(), ..Default::default() };
+        bound(&mut client);
+        assert!(serde_json::to_string(&client).is_ok());
+        assert_eq!((client.capabilities.len(), client.os.as_str(), client.browser.as_str()), (64, "", "Firefox"));
         let mut client = of(&Query::parse("sdk=js&browser=Weird"));
         complete(&mut client, "Firefox/1");
         assert_eq!(client.browser, "Weird");

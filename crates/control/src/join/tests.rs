@@ -89,6 +89,10 @@ fn the_bundle_of_v1() {
     assert_eq!((join.mode, join.auto_subscribe, join.publisher_offer), (SignalMode::V1, true, Some(offer)));
     let silent = pb::JoinRequest { reconnect_reason: 1, ..Default::default() };
     assert!(!v1(&claims, &silent).unwrap().join.auto_subscribe);
+    // what others are told of it can be written
+    let odd = pb::ClientInfo { capabilities: [vec![77], vec![1; 1000]].concat(), ..Default::default() };
+    let join = v1(&claims, &pb::JoinRequest { client_info: Some(odd), ..Default::default() }).unwrap().join;
+    assert_eq!(join.client.capabilities, [1; 64]);
     // also on the old path
     assert_eq!(v0(&claims, &format!("join_request={}", encoded(&request))).unwrap().join.mode, SignalMode::V1);
 }
@@ -99,6 +103,10 @@ fn the_old_second_connection_only_publishes() {
     assert_eq!(admission.join.identity, "ann#screen");
     assert_eq!(admission.join.claims.video.unwrap().can_subscribe, Some(false));
     assert_eq!(v0(&grant(|grant| grant.can_publish = Some(false)), "publish=x").unwrap_err().status, 401);
+    // "ann#" and the suffix are an identity like any other
+    let suffix = |len| format!("publish={}", "x".repeat(len));
+    assert!(v0(&grant(|_| {}), &suffix(252)).is_ok());
+    assert_eq!(v0(&grant(|_| {}), &suffix(253)).unwrap_err(), refusal(400, "the identity is too long"));
 }
 
 proptest! {

@@ -20,7 +20,8 @@ pub struct Frame {
     /// Bytes as protobuf.
     len: usize,
     binary: OnceLock<Bytes>,
-    text: OnceLock<Utf8Bytes>,
+    /// None: the message cannot be written.
+    text: OnceLock<Option<Utf8Bytes>>,
 }
 
 impl Frame {
@@ -36,12 +37,21 @@ impl Frame {
         Self::new(Arc::new(pb::SignalResponse { message: Some(message) }))
     }
 
-    pub fn message(&self, encoding: Encoding) -> Message {
+    /// None where the message cannot be written in that encoding, which is a defect of ours: JSON has no word for an enum value
+    /// that nobody knows.
+    pub fn message(&self, encoding: Encoding) -> Option<Message> {
         match encoding {
-            Encoding::Protobuf => Message::Binary(self.binary.get_or_init(|| self.response.encode_to_vec().into()).clone()),
-            Encoding::Json => {
-                let encode = || json::camel(&*self.response).unwrap_or_default().into();
-                Message::Text(self.text.get_or_init(encode).clone())
+            Encoding::Protobuf => Some(Message::Binary(self.binary.get_or_init(|| self.response.encode_to_vec().into()).clone())),
+            Encoding::Json => self.text.get_or_init(|| self.write()).clone().map(Message::Text),
+        }
+    }
+
+    fn write(&self) -> Option<Utf8Bytes> {
+        match json::camel(&*self.response) {
+            Ok(text) => Some(text.into()),
+            Err(error) => {
+                tracing::error!(%error, "a signal message cannot be written as JSON; its receivers go without it");
+                None
             }
         }
     }
@@ -71,14 +81,16 @@ mod tests {
     #[test]
     fn both_encodings_carry_the_same() {
         let frame = Frame::of(pb::signal_response::Message::Pong(7));
-        assert_eq!(frame.message(Encoding::Json), Message::Text(r#"{"pong":"7"}"#.into()));
-        let Message::Binary(bytes) = frame.message(Encoding::Protobuf) else { panic!("not binary") };
+        assert_eq!(frame.message(Encoding::Json), Some(Message::Text(r#"{"pong":"7"}"#.into())));
+        let Some(Message::Binary(bytes)) = frame.message(Encoding::Protobuf) else { panic!("not binary") };
         assert_eq!(pb::SignalResponse::decode(bytes).unwrap().message, Some(pb::signal_response::Message::Pong(7)));
         let request = pb::SignalRequest { message: Some(pb::signal_request::Message::Ping(3)) };
         assert_eq!(decode_binary(&request.encode_to_vec()), Ok(request.clone()));
         assert_eq!(decode_text(r#"{"ping":"3"}"#), Ok(request));
         assert_eq!(decode_text("ping"), Err(Malformed));
         assert_eq!(decode_binary(&[0xFF; 9]), Err(Malformed));
+        let odd = pb::LeaveRequest { reason: 777, ..Default::default() };
+        assert_eq!(Frame::of(pb::signal_response::Message::Leave(odd)).message(Encoding::Json), None, "no empty frame");
         // two bytes each, hundreds in memory
         let publish_tracks = vec![pb::TrackPublishedResponse::default(); codec::FIELDS_MAX + 1];
         let sync = pb::signal_request::Message::SyncState(pb::SyncState { publish_tracks, ..Default::default() });

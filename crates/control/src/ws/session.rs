@@ -105,8 +105,9 @@ async fn write(
                 None => return End::Finished,
             },
             Some(pong) = pongs.recv() => (pong.message(encoding.get()), SEND_TIME),
-            _ = ping.tick() => (Message::Ping(bytes::Bytes::new()), PING_SEND_TIME),
+            _ = ping.tick() => (Some(Message::Ping(bytes::Bytes::new())), PING_SEND_TIME),
         };
+        let Some(message) = message else { continue };
         match timeout(time, sink.send(message)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return End::Gone,
@@ -189,8 +190,9 @@ async fn close(sink: &mut SplitSink<WebSocket, Message>, stream: &mut SplitStrea
         End::Malformed => (close_code::INVALID, "not a signal request"),
         End::TooLarge => (close_code::SIZE, "the message is too large"),
         End::Flooding => {
-            let leave = Frame::of(Response::Leave(farewell()));
-            let _ = timeout(CLOSE_TIME, sink.send(leave.message(encoding.get()))).await;
+            if let Some(leave) = Frame::of(Response::Leave(farewell())).message(encoding.get()) {
+                let _ = timeout(CLOSE_TIME, sink.send(leave)).await;
+            }
             (close_code::POLICY, "too many requests")
         }
         End::Gone => {
