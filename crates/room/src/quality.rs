@@ -1,11 +1,15 @@
 //! Connection quality: the media plane's scores, smoothed, told to everybody when they change.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sluicegate_contract::key::SessionKey;
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
+use smallvec::{SmallVec, smallvec};
 
+use crate::input::ConnectionKey;
+use crate::participant::Participant;
 use crate::room::Room;
 use crate::timer::Reason;
 
@@ -54,46 +58,77 @@ impl Room {
     pub(crate) fn handle_quality(&mut self, now: Instant, session: SessionKey, score: u8) {
         let Some(participant) = self.participants.get_mut(&session.index) else { return };
         participant.quality.judge(f32::from(score));
-        let wants = participant.quality.is_news() || !participant.quality.knows_others;
-        if wants && !self.timers.is_set(Reason::Quality) {
+        let is_news = participant.quality.is_news();
+        let is_new = participant.is_active && participant.client.knows_quality() && !participant.quality.knows_others;
+        if (is_news || is_new) && !self.timers.is_set(Reason::Quality) {
             self.timers.set(Reason::Quality, now + GATHERING);
         }
     }
 
-    /// What changed to everybody, everything to those who know nothing yet.
+    /// What changed to everybody, everything to those who know nothing yet: two lists that all share. A hidden one's quality only
+    /// itself hears.
     pub(crate) fn tell_quality(&mut self) {
-        let info = |participant: &crate::participant::Participant| {
-            let score = participant.quality.score?;
-            let participant_sid = participant.sid.clone();
-            Some(pb::ConnectionQualityInfo { participant_sid, quality: level(score) as i32, score: score / 20.0 })
-        };
-        let visible = |index: u32, of: u32, hidden: bool| !hidden || index == of;
-        let shown: Vec<_> = self
-            .participants
-            .iter()
-            .filter_map(|(of, p)| Some((*of, p.permission.hidden, p.quality.is_news(), info(p)?)))
-            .collect();
-        let indices: Vec<u32> = self.participants.keys().copied().collect();
-        for index in indices {
-            let Some(participant) = self.participants.get_mut(&index) else { continue };
-            if !participant.client.knows_quality() {
-                continue;
+        let mut lists = Lists::default();
+        for participant in self.participants.values().filter(|participant| !participant.permission.hidden) {
+            let Some(info) = info(participant) else { continue };
+            if participant.quality.is_news() {
+                lists.news.push(info.clone());
             }
-            let all = !std::mem::replace(&mut participant.quality.knows_others, participant.is_active);
-            let mine = shown.iter().filter(|(of, hidden, news, _)| visible(index, *of, *hidden) && (all || *news));
-            let mut updates: Vec<_> = mine.map(|(_, _, _, info)| info.clone()).collect();
-            if !participant.client.knows_lost_quality() {
-                let lost = updates.iter_mut().filter(|info| info.quality == pb::ConnectionQuality::Lost as i32);
-                lost.for_each(|info| info.quality = pb::ConnectionQuality::Poor as i32);
+            lists.all.push(info);
+        }
+        let mut audiences = BTreeMap::<(bool, bool), SmallVec<[ConnectionKey; 1]>>::new();
+        let mut hidden = Vec::new();
+        for participant in self.participants.values_mut().filter(|participant| participant.client.knows_quality()) {
+            let Some(connection) = participant.connection else { continue };
+            let knows_others = std::mem::replace(&mut participant.quality.knows_others, participant.is_active);
+            let kind = (knows_others, participant.client.knows_lost_quality());
+            match info(participant).filter(|_| participant.permission.hidden) {
+                Some(own) if !knows_others || participant.quality.is_news() => hidden.push((connection, kind, own)),
+                _ => audiences.entry(kind).or_default().push(connection),
             }
-            if !updates.is_empty() {
-                self.signal(index, Message::ConnectionQuality(pb::ConnectionQualityUpdate { updates }));
-            }
+        }
+        for (kind, connections) in audiences {
+            self.send_quality(connections, lists.of(kind));
+        }
+        for (connection, kind, own) in hidden {
+            self.send_quality(smallvec![connection], [lists.of(kind), understood(vec![own], kind.1)].concat());
         }
         for participant in self.participants.values_mut().filter(|participant| participant.quality.is_news()) {
             participant.quality.told = participant.quality.score;
         }
     }
+
+    fn send_quality(&mut self, connections: SmallVec<[ConnectionKey; 1]>, updates: Vec<pb::ConnectionQualityInfo>) {
+        if !updates.is_empty() {
+            self.signal_many(connections, Message::ConnectionQuality(pb::ConnectionQualityUpdate { updates }));
+        }
+    }
+}
+
+/// What there is to tell.
+#[derive(Default)]
+struct Lists {
+    all: Vec<pb::ConnectionQualityInfo>,
+    news: Vec<pb::ConnectionQualityInfo>,
+}
+
+impl Lists {
+    fn of(&self, (knows_others, knows_lost): (bool, bool)) -> Vec<pb::ConnectionQualityInfo> {
+        understood(if knows_others { self.news.clone() } else { self.all.clone() }, knows_lost)
+    }
+}
+
+fn info(participant: &Participant) -> Option<pb::ConnectionQualityInfo> {
+    let score = participant.quality.score?;
+    let participant_sid = participant.sid.clone();
+    Some(pb::ConnectionQualityInfo { participant_sid, quality: level(score) as i32, score: score / 20.0 })
+}
+
+/// As a client that knows LOST, or one that does not, can read it.
+fn understood(mut updates: Vec<pb::ConnectionQualityInfo>, knows_lost: bool) -> Vec<pb::ConnectionQualityInfo> {
+    let lost = updates.iter_mut().filter(|info| !knows_lost && info.quality() == pb::ConnectionQuality::Lost);
+    lost.for_each(|info| info.quality = pb::ConnectionQuality::Poor as i32);
+    updates
 }
 
 #[cfg(test)]

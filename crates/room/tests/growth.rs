@@ -16,6 +16,7 @@ use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_request::Message;
 use sluicegate_proto::token::Claims;
 use sluicegate_room::input::{ConnectionKey, Join, SignalMode};
+use sluicegate_room::timer::Reason;
 use sluicegate_room::{Input, Output, Room, RoomConfig};
 use sluicegate_rtp::codec::Codec;
 
@@ -25,6 +26,8 @@ struct Crowd {
     /// Bytes of all signals to all connections.
     bytes: u64,
     messages: u64,
+    /// As the room made them: each may go to many.
+    shared: u64,
     newest_track: Option<TrackKey>,
 }
 
@@ -33,7 +36,7 @@ impl Crowd {
         let now = Instant::now();
         let clock = WallClock::new(now, Duration::from_secs(1));
         let room = Room::new(now, RoomConfig::default(), RoomKey(1), "crowd", pb::CreateRoomRequest::default(), clock, 1);
-        Self { room, now, bytes: 0, messages: 0, newest_track: None }
+        Self { room, now, bytes: 0, messages: 0, shared: 0, newest_track: None }
     }
 
     fn input(&mut self, input: Input) {
@@ -50,6 +53,7 @@ impl Crowd {
         while let Some(output) = self.room.poll_output() {
             match output {
                 Output::Signal { connections, response } => {
+                    self.shared += 1;
                     self.messages += connections.len() as u64;
                     self.bytes += (connections.len() * response.encoded_len()) as u64;
                 }
@@ -151,6 +155,34 @@ fn restlessness_is_gathered() {
     crowd.signal(0, Message::UpdateVideoTrack(video));
     crowd.wait(Duration::from_secs(1));
     assert_eq!(crowd.messages, 0, "what changes nothing is told to nobody");
+}
+
+/// One bad quality is one message that all share, and a client that cannot be told keeps nobody busy.
+#[test]
+fn quality_is_told_once_for_all() {
+    let mut crowd = Crowd::new();
+    for number in 0..200 {
+        crowd.join(number, false);
+    }
+    let judge = |crowd: &mut Crowd, number: u32, score: u8| {
+        let session = sluicegate_contract::SessionKey { room: RoomKey(1), index: number };
+        crowd.input(Input::Media(Event::Quality { session, score }));
+    };
+    for number in 0..200 {
+        judge(&mut crowd, number, 99);
+    }
+    crowd.wait(Duration::from_secs(10));
+    (crowd.shared, crowd.messages) = (0, 0);
+    judge(&mut crowd, 7, 1);
+    crowd.wait(Duration::from_secs(10));
+    assert_eq!((crowd.shared, crowd.messages), (1, 200));
+
+    let old = Join { client: pb::ClientInfo { protocol: 4, ..Default::default() }, ..join(200) };
+    crowd.input(Input::Join(Box::new(old)));
+    judge(&mut crowd, 200, 99);
+    crowd.wait(Duration::from_secs(10));
+    judge(&mut crowd, 200, 99);
+    assert!(!matches!(crowd.room.poll_timeout(), Some((_, Reason::Quality))), "there is nothing to tell");
 }
 
 fn sid_of_the_track(crowd: &mut Crowd) -> String {
