@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use sluicegate_contract::Event;
 use sluicegate_contract::limit::{EVENTS_MAX, INBOX_MAX};
 use sluicegate_contract::time::WallClock;
-use sluicegate_contract::Event;
 use sluicegate_proto::pb;
 use sluicegate_proto::token::KeyStore;
 use sluicegate_room::input::{ApiCall, ConnectionKey, Join};

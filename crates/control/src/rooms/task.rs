@@ -346,12 +346,15 @@ mod tests {
     use super::*;
     use crate::ControlConfig;
     use crate::metrics::Metrics;
+    use crate::placement::{WorkerPort, Workers};
 
     #[tokio::test]
     async fn a_room_that_lost_events_ends_and_its_name_is_free() {
         let (commands, _worker) = mpsc::channel(1);
         let metrics = Arc::new(Metrics::default());
-        let rooms = Rooms::new(&ControlConfig::default(), commands, Arc::clone(&metrics));
+        let meters = tokio::sync::watch::channel(Default::default()).1;
+        let workers = Workers::start(vec![WorkerPort { commands, meters }], 60);
+        let rooms = Rooms::new(&ControlConfig::default(), workers, Arc::clone(&metrics));
         let made = rooms.create(pb::CreateRoomRequest { name: "a".to_owned(), ..Default::default() }).await.unwrap();
         let inbox = rooms.0.table.inbox("a").unwrap();
         // on this thread the room's task has no turn before the await
