@@ -2,11 +2,13 @@
 //!
 //! Commands of one room arrive in the order in which its room emitted them. A command for a key that is gone is ignored.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 use sluicegate_rtp::codec::{Codec, MediaKind};
 use smallvec::SmallVec;
 
-use crate::key::{SessionKey, TrackKey};
+use crate::key::{DataTrackKey, SessionKey, TrackKey};
 use crate::relay::WorkerKey;
 
 /// One request to a worker.
@@ -70,6 +72,28 @@ pub enum Command {
         channel: DataChannel,
         payload: Bytes,
     },
+    /// The client sends a data track under this handle, which no other of its tracks has.
+    AddDataTrack {
+        session: SessionKey,
+        track: DataTrackKey,
+        handle: u16,
+    },
+    /// Its subscriptions end with it.
+    RemoveDataTrack {
+        track: DataTrackKey,
+    },
+    /// The session gets the track's packets under a handle of its own; said again, the newer handle and rate count.
+    SubscribeDataTrack {
+        session: SessionKey,
+        track: DataTrackKey,
+        handle: u16,
+        /// Frames a second at most; none: all there are.
+        target_fps: Option<NonZeroU32>,
+    },
+    UnsubscribeDataTrack {
+        session: SessionKey,
+        track: DataTrackKey,
+    },
     /// Provokes a panic, to see what one costs. Sent in development only.
     Fault(Fault),
 }
@@ -88,8 +112,15 @@ impl Command {
             | Self::Unsubscribe { session, .. }
             | Self::ConfigureSubscription { session, .. }
             | Self::DataTaken { session, .. }
+            | Self::AddDataTrack { session, .. }
+            | Self::SubscribeDataTrack { session, .. }
+            | Self::UnsubscribeDataTrack { session, .. }
             | Self::Fault(Fault::Service(session) | Fault::Datagram(session)) => Some(*session),
-            Self::RemoveTrack { .. } | Self::MuteTrack { .. } | Self::SendData { .. } | Self::Fault(Fault::Worker(_)) => None,
+            Self::RemoveTrack { .. }
+            | Self::MuteTrack { .. }
+            | Self::SendData { .. }
+            | Self::RemoveDataTrack { .. }
+            | Self::Fault(Fault::Worker(_)) => None,
         }
     }
 }
@@ -114,7 +145,7 @@ pub enum PcTarget {
     Subscriber,
 }
 
-/// LiveKit's two message channels; data tracks come later.
+/// LiveKit's two message channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataChannel {
     /// Label `_reliable`, ordered.

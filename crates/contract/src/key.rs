@@ -21,6 +21,13 @@ pub struct TrackKey {
     pub index: u32,
 }
 
+/// One published data track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DataTrackKey {
+    pub room: RoomKey,
+    pub index: u32,
+}
+
 impl TrackKey {
     /// The key as one number, for places that only compare (SDP senders).
     pub const fn packed(self) -> u64 {

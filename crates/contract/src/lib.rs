@@ -14,5 +14,5 @@ pub mod time;
 
 pub use command::Command;
 pub use event::Event;
-pub use key::{RoomKey, SessionKey, TrackKey};
+pub use key::{DataTrackKey, RoomKey, SessionKey, TrackKey};
 pub use relay::{Relay, WorkerKey};

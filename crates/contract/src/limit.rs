@@ -26,6 +26,16 @@ pub const DATA_BYTES_JOINING_MAX: usize = 100_000;
 pub const DATA_BYTES_LOSSY_MAX: usize = 64 << 10;
 /// Bytes of data messages a worker sends in one tick, so that media is never kept waiting: about 2 ms of SCTP.
 pub const DATA_BYTES_PER_TICK: usize = 256 << 10;
+/// Bytes of data track packets of one publisher that wait for their turn; what is beyond is dropped.
+pub const DATA_TRACK_BYTES_WAITING_MAX: usize = 256 << 10;
+/// Bytes of data track packets a worker sends in one tick, copies counted: about a millisecond of SCTP.
+pub const DATA_TRACK_BYTES_PER_TICK: usize = 128 << 10;
+/// A frame is not begun behind so many bytes that its receiver has not taken.
+pub const DATA_TRACK_BYTES_BEHIND_MAX: usize = 64 << 10;
+/// Data tracks one participant may publish (LiveKit has no bound but the handles).
+pub const DATA_TRACKS_PER_SESSION_MAX: usize = 512;
+/// Data tracks one participant may receive.
+pub const DATA_SUBSCRIPTIONS_PER_SESSION_MAX: usize = 1024;
 /// Tracks one participant may publish (LiveKit has no bound; each costs rings of packets).
 pub const TRACKS_PER_SESSION_MAX: usize = 64;
 /// AddTrack requests whose media has not come (LiveKit: 20).

@@ -10,6 +10,7 @@ pub struct Meters {
     /// Tracks that come from, and that go to other workers, one per track and worker.
     pub live_relays_down: u64,
     pub live_relays_up: u64,
+    pub live_data_tracks: u64,
     pub live_addresses: u64,
     pub live_timers: u64,
 
@@ -39,6 +40,11 @@ pub struct Meters {
     pub dropped_unsent: u64,
     pub data_messages_up: u64,
     pub data_messages_down: u64,
+    /// Packets of data tracks from their publishers, and copies to their subscribers.
+    pub data_track_packets_up: u64,
+    pub data_track_packets_down: u64,
+    /// Of those copies, the ones that a slow or full receiver did not get, and packets that waited too long or were of no track.
+    pub dropped_data_track: u64,
     /// Data messages that were too large, too many, or too late.
     pub dropped_data: u64,
     /// Packets that were given to other workers, and that came from them.
@@ -66,6 +72,7 @@ impl Meters {
             live_subscriptions: sum.live_subscriptions + one.live_subscriptions,
             live_relays_down: sum.live_relays_down + one.live_relays_down,
             live_relays_up: sum.live_relays_up + one.live_relays_up,
+            live_data_tracks: sum.live_data_tracks + one.live_data_tracks,
             live_addresses: sum.live_addresses + one.live_addresses,
             live_timers: sum.live_timers + one.live_timers,
             datagrams_up: sum.datagrams_up + one.datagrams_up,
@@ -86,6 +93,9 @@ impl Meters {
             dropped_unsent: sum.dropped_unsent + one.dropped_unsent,
             data_messages_up: sum.data_messages_up + one.data_messages_up,
             data_messages_down: sum.data_messages_down + one.data_messages_down,
+            data_track_packets_up: sum.data_track_packets_up + one.data_track_packets_up,
+            data_track_packets_down: sum.data_track_packets_down + one.data_track_packets_down,
+            dropped_data_track: sum.dropped_data_track + one.dropped_data_track,
             dropped_data: sum.dropped_data + one.dropped_data,
             relayed_up: sum.relayed_up + one.relayed_up,
             relayed_down: sum.relayed_down + one.relayed_down,

@@ -40,6 +40,12 @@ impl Engine {
                 self.meters.dropped_data += u64::from(refused);
                 self.data_taken(session, bytes);
             }
+            Command::AddDataTrack { session, track, handle } => self.add_data_track(session, track, handle),
+            Command::RemoveDataTrack { track } => self.remove_data_track(track),
+            Command::SubscribeDataTrack { session, track, handle, target_fps } => {
+                self.subscribe_data_track(session, track, handle, target_fps);
+            }
+            Command::UnsubscribeDataTrack { session, track } => self.unsubscribe_data_track(session, track),
             Command::SendData { sessions, channel, payload } => {
                 for session in sessions {
                     self.contain(now, |engine| engine.send_data(now, session, channel, &payload), |_| Some(session));
@@ -121,6 +127,7 @@ impl Engine {
         self.dirty.retain(|dirty| *dirty != index);
         self.timers.set(index, None);
         self.forget_data(index, &session.data);
+        self.forget_tracks(index, &session.tracks);
     }
 
     fn candidate(&mut self, session: SessionKey, target: PcTarget, candidate: &str) {

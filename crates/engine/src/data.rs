@@ -17,7 +17,7 @@ use sluicegate_transport::connection::{ChannelId, Sent};
 use crate::engine::Engine;
 
 /// What a message costs beside its bytes, in bytes.
-const MESSAGE_COST: usize = 512;
+pub(crate) const MESSAGE_COST: usize = 512;
 
 /// One session's messages under way, both directions.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ use sluicegate_contract::{Command, Event, SessionKey, TrackKey, WorkerKey};
 use sluicegate_transport::certificate::Certificate;
 
 use crate::data::up::UpQueue;
+use crate::data_track::DataTracks;
 use crate::demux::{Demux, Path};
 use crate::link::Link;
 use crate::pacer::Pacer;
@@ -65,6 +66,7 @@ pub struct Engine {
     pub(crate) data_since: Option<Instant>,
     pub(crate) relays: Relays,
     pub(crate) up_queue: UpQueue,
+    pub(crate) data_tracks: DataTracks,
     pub(crate) outbox: Outbox,
     pub(crate) events: VecDeque<Event>,
 
@@ -90,6 +92,7 @@ impl Engine {
             data_since: None,
             relays: Relays::default(),
             up_queue: UpQueue::default(),
+            data_tracks: DataTracks::default(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
             by_session: HashMap::new(),
@@ -131,7 +134,8 @@ impl Engine {
         self.flush_outbox(sink);
         self.flush_media(now, sink);
         // behind the media, and bounded: the rest waits for the next flush
-        if !self.data_ready.is_empty() {
+        if self.data_tracks.is_waiting() || !self.data_ready.is_empty() {
+            self.pump_data_tracks(now);
             self.pump_data(now);
             self.service_dirty(now);
             self.flush_outbox(sink);
@@ -146,7 +150,7 @@ impl Engine {
     /// When to call [`Engine::handle_timeout`] and [`Engine::flush`] next, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let session = self.timers.earliest().map(|at| (at, Reason::Session));
-        let data = self.data_since.map(|at| (at, Reason::Data));
+        let data = [self.data_since, self.data_tracks.poll_timeout()].into_iter().flatten().min().map(|at| (at, Reason::Data));
         [session, data].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -160,6 +164,7 @@ impl Engine {
             live_transports: self.links.len() as u64,
             live_publications: self.publications.len() as u64,
             live_subscriptions: self.subscriptions.len() as u64,
+            live_data_tracks: self.data_tracks.len() as u64,
             live_addresses: self.demux.addresses() as u64,
             ..self.meters
         }

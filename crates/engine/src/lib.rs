@@ -15,6 +15,7 @@ pub mod timer;
 mod command;
 mod contain;
 mod data;
+mod data_track;
 mod link;
 mod negotiate;
 mod pacer;

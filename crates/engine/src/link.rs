@@ -98,6 +98,7 @@ impl Link {
 pub struct Channels {
     reliable: Option<ChannelId>,
     lossy: Option<ChannelId>,
+    data_track: Option<ChannelId>,
 }
 
 impl Channels {
@@ -105,12 +106,13 @@ impl Channels {
         match label {
             "_reliable" => self.reliable = Some(id),
             "_lossy" => self.lossy = Some(id),
+            "_data_track" => self.data_track = Some(id),
             _ => {}
         }
     }
 
     pub fn closed(&mut self, id: ChannelId) {
-        for slot in [&mut self.reliable, &mut self.lossy] {
+        for slot in [&mut self.reliable, &mut self.lossy, &mut self.data_track] {
             if *slot == Some(id) {
                 *slot = None;
             }
@@ -122,6 +124,11 @@ impl Channels {
             DataChannel::Reliable => self.reliable,
             DataChannel::Lossy => self.lossy,
         }
+    }
+
+    /// The channel of data tracks' packets.
+    pub fn data_track(&self) -> Option<ChannelId> {
+        self.data_track
     }
 
     pub fn kind_of(&self, id: ChannelId) -> Option<DataChannel> {

@@ -11,6 +11,7 @@ use sluicegate_sfu::clock::PublisherClock;
 use sluicegate_sfu::quality::QualityMeter;
 
 use crate::data::SessionData;
+use crate::data_track::SessionTracks;
 use crate::demux::TransportIndex;
 use crate::publication::Announced;
 
@@ -44,6 +45,7 @@ pub struct Session {
     /// m-lines that no announcement fits yet.
     pub unclaimed: Vec<String>,
     pub(crate) data: SessionData,
+    pub(crate) tracks: SessionTracks,
     pub quality: QualityMeter,
     /// A panic that was asked for.
     pub fault: Option<Fault>,
@@ -74,6 +76,7 @@ impl Session {
             clock: PublisherClock::default(),
             unclaimed: Vec::new(),
             data: SessionData::default(),
+            tracks: SessionTracks::default(),
             quality: QualityMeter::default(),
             fault: None,
         }

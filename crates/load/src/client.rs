@@ -115,6 +115,8 @@ pub struct Client {
     extensions: ExtensionMap,
     pub joined: Option<pb::JoinResponse>,
     pub participants: BTreeMap<String, pb::ParticipantInfo>,
+    /// Data tracks that it receives: SID and handle.
+    pub data_handles: BTreeMap<String, u32>,
     pub left: Option<pb::LeaveRequest>,
     pub duplicates: u64,
     /// Datagrams that no key opened.
@@ -159,6 +161,7 @@ impl Client {
             extensions: ExtensionMap::new(),
             joined: None,
             participants: BTreeMap::new(),
+            data_handles: BTreeMap::new(),
             left: None,
             duplicates: 0,
             unauthentic: 0,
@@ -197,6 +200,9 @@ impl Client {
                 }
             }
             Some(signal_response::Message::Leave(leave)) => self.left = Some(leave.clone()),
+            Some(signal_response::Message::DataTrackSubscriberHandles(handles)) => {
+                self.data_handles.extend(handles.sub_handles.iter().map(|(handle, track)| (track.track_sid.clone(), *handle)));
+            }
             _ => {}
         }
         self.poll(now);

@@ -141,7 +141,9 @@ impl Room {
             self.tell_hidden(index);
             self.reconcile_own_tracks(index);
         }
+        self.data_permission_changed(index);
         self.tell(now, index, Audience::Everybody, Pace::AtOnce);
+        self.reconcile_own_data_tracks(index);
         if was_hidden && !permission.hidden {
             self.offer_own_tracks(index);
         }

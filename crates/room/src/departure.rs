@@ -37,6 +37,7 @@ impl Room {
         info.state = pb::participant_info::State::Disconnected as i32;
         info.disconnect_reason = departure.reason as i32;
         let tracks = std::mem::take(&mut info.tracks);
+        info.data_tracks.clear();
         if !self.is_closed && !participant.permission.hidden {
             self.tell_departure(now, info.clone());
         }
@@ -48,6 +49,7 @@ impl Room {
         for track in &participant.tracks {
             self.forget_track(*track);
         }
+        self.forget_data_tracks(&participant.data_tracks);
         for track in tracks {
             let (participant, track) = (Box::new(info.clone()), Box::new(track));
             self.push(Output::Happened(Happened::TrackUnpublished { participant, track }));

@@ -16,6 +16,7 @@ pub mod timer;
 mod api;
 mod client;
 mod data;
+mod data_track;
 mod departure;
 mod media;
 mod participant;

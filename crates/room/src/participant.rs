@@ -67,6 +67,7 @@ pub struct Participant {
     /// Of the newest reliable data packet (LiveKit: DataPacket.sequence).
     pub last_data_sequence: u32,
     pub replay: crate::data::Replay,
+    pub data_tracks: crate::data_track::DataTracks,
     /// Tracks wanted that are not there (yet), by SID.
     pub unresolved: BTreeMap<String, Unresolved>,
 }

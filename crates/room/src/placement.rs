@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sluicegate_contract::command::Fault;
-use sluicegate_contract::{Command, SessionKey, TrackKey, WorkerKey};
+use sluicegate_contract::{Command, DataTrackKey, SessionKey, TrackKey, WorkerKey};
 use smallvec::SmallVec;
 
 /// A room's share of the placement. Sessions are placed by the caller and stay where they are.
@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 pub struct Placement {
     sessions: HashMap<SessionKey, WorkerKey>,
     tracks: BTreeMap<TrackKey, (WorkerKey, SessionKey)>,
+    data_tracks: BTreeMap<DataTrackKey, (WorkerKey, SessionKey)>,
 }
 
 impl Placement {
@@ -60,9 +61,21 @@ impl Placement {
                     send(*worker, Command::MuteTrack { track, muted });
                 }
             }
+            // a data track has no way to another worker yet: a subscription there finds nothing
+            Command::AddDataTrack { session, track, .. } => {
+                let Some(worker) = self.worker_of(session) else { return };
+                self.data_tracks.insert(track, (worker, session));
+                send(worker, command);
+            }
+            Command::RemoveDataTrack { track } => {
+                if let Some((worker, _)) = self.data_tracks.remove(&track) {
+                    send(worker, command);
+                }
+            }
             Command::RemoveSession { session } => {
                 let Some(worker) = self.sessions.remove(&session) else { return };
                 self.tracks.retain(|_, (_, publisher)| *publisher != session);
+                self.data_tracks.retain(|_, (_, publisher)| *publisher != session);
                 send(worker, Command::RemoveSession { session });
             }
             Command::Fault(Fault::Worker(worker)) => send(worker, command),

@@ -1,7 +1,7 @@
 //! One room: its participants and tracks, its four verbs, its life from creation to `Closed`.
 //!
 //! Promises: no input panics or is kept without bound; effects come out in the order in which they must be carried out; one seed
-//! and one sequence of inputs make one sequence of outputs. Lacks, so far: resuming, speakers, data tracks, layers.
+//! and one sequence of inputs make one sequence of outputs. Lacks, so far: resuming, speakers, layers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use sluicegate_proto::{pb, sid};
 use crate::client::codec_message;
 use crate::config::RoomConfig;
 use crate::data::Passed;
+use crate::data_track::DataTrack;
 use crate::input::{ConnectionKey, Input};
 use crate::output::{Happened, Output};
 use crate::participant::{Departure, Participant};
@@ -46,6 +47,10 @@ pub struct Room {
     pub(crate) tracks: BTreeMap<u32, Track>,
     pub(crate) tracks_by_sid: HashMap<String, u32>,
     next_track: u32,
+    /// By index, in the order of their publication.
+    pub(crate) data_tracks: BTreeMap<u32, DataTrack>,
+    pub(crate) data_tracks_by_sid: HashMap<String, u32>,
+    pub(crate) next_data_track: u32,
 
     outputs: VecDeque<Output>,
     pub(crate) timers: Timers,
@@ -108,6 +113,9 @@ impl Room {
             tracks: BTreeMap::new(),
             tracks_by_sid: HashMap::new(),
             next_track: 0,
+            data_tracks: BTreeMap::new(),
+            data_tracks_by_sid: HashMap::new(),
+            next_data_track: 0,
             outputs: VecDeque::new(),
             timers: Timers::default(),
             gathered: BTreeMap::new(),
@@ -259,7 +267,8 @@ impl Room {
         let participant = self.participants.get(&index)?;
         let tracks = participant.tracks.iter().filter_map(|track| self.tracks.get(track));
         let infos = tracks.filter(|track| track.published).map(|track| track.info.clone()).collect();
-        Some(participant.info(infos, &self.config.server_info.region))
+        let data_tracks = self.data_track_infos(index);
+        Some(pb::ParticipantInfo { data_tracks, ..participant.info(infos, &self.config.server_info.region) })
     }
 
     /// After every input: what follows from the state as a whole.

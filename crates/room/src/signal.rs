@@ -44,17 +44,15 @@ impl Room {
             Message::UpdateAudioTrack(update) => self.handle_update_audio_track(now, index, update),
             Message::UpdateVideoTrack(update) => self.handle_update_video_track(now, index, update),
             Message::Simulate(scenario) => self.handle_simulate(now, index, &scenario),
-            Message::PublishDataTrackRequest(request) => self.refuse_data_track(index, Request::PublishDataTrack(request)),
-            Message::UnpublishDataTrackRequest(request) => {
-                self.refuse_data_track(index, Request::UnpublishDataTrack(request));
-            }
+            Message::PublishDataTrackRequest(request) => self.handle_publish_data_track(now, index, request),
+            Message::UnpublishDataTrackRequest(request) => self.handle_unpublish_data_track(now, index, request),
+            Message::UpdateDataSubscription(update) => self.handle_update_data_subscription(index, update),
             // Of what resuming needs, this much.
             Message::SyncState(state) => self.replay_data(now, index, &state.datachannel_receive_states),
             // Deprecated, answered by the shell, or of features that are not there yet and that clients do without.
             Message::UpdateLayers(_)
             | Message::Ping(_)
             | Message::PingReq(_)
-            | Message::UpdateDataSubscription(_)
             | Message::StoreDataBlobRequest(_)
             | Message::GetDataBlobRequest(_) => {}
         }
@@ -73,10 +71,7 @@ impl Room {
         let Some(participant) = self.participants.get_mut(&index) else { return };
         participant.allowance = Allowance::new(permission);
         self.reconcile_own_tracks(index);
-    }
-
-    fn refuse_data_track(&mut self, index: u32, request: Request) {
-        self.refuse(index, 0, Reason::UnsupportedType, "data tracks are not available", request);
+        self.reconcile_own_data_tracks(index);
     }
 }
 

@@ -97,6 +97,7 @@ impl Room {
         let Some(mut info) = self.participant_info(index) else { return };
         info.state = pb::participant_info::State::Disconnected as i32;
         info.tracks.clear();
+        info.data_tracks.clear();
         self.gathered.remove(&info.identity);
         let connections = self.connections_except(Some(index));
         self.send_updates(connections, vec![info]);

@@ -8,6 +8,7 @@
 
 pub mod av1;
 pub mod codec;
+pub mod data_track;
 pub mod dependency_descriptor;
 pub mod extension;
 pub mod h264;

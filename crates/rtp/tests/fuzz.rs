@@ -1,5 +1,6 @@
 //! A fuzz entry for each parser: total on arbitrary bytes, with overflow checks in debug builds.
 
+use sluicegate_rtp::data_track::{self, DataTrackHeader};
 use sluicegate_rtp::dependency_descriptor::DependencyDescriptor;
 use sluicegate_rtp::packet::{PacketMeta, RtxOrigin};
 use sluicegate_rtp::rtcp::{Compound, Packet};
@@ -34,6 +35,17 @@ fn rtp_packet() {
             let _ = PacketMeta::parse(bytes, &header, &map, codec);
             let _ = PacketMeta::parse_rtx(bytes, &header, &map, codec, RtxOrigin { ssrc: 1, payload_type: 2 });
         }
+    });
+}
+
+#[test]
+fn data_track() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let Ok(header) = DataTrackHeader::parse(bytes) else { return };
+        assert!(header.length <= bytes.len());
+        let mut packet = bytes.to_vec();
+        data_track::set_handle(&mut packet, 0x0102);
+        assert_eq!(DataTrackHeader::parse(&packet), Ok(DataTrackHeader { handle: 0x0102, ..header }));
     });
 }
 

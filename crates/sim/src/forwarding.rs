@@ -1,5 +1,6 @@
 //! The packet path alone: one publisher's sealed packets, fed to a real engine with many subscribers, without any network.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,41 @@ impl Forwarding {
                 return flushes;
             }
         }
+    }
+
+    /// One reliable message for every subscriber, until all have it and nothing moves any more. Returns what `cpu`, the thread's CPU
+    /// time, says of each tick of the worker: acknowledgements received, at most `datagrams` a tick, and the flush.
+    pub fn data_ticks(&mut self, message: &[u8], datagrams: usize, cpu: impl Fn() -> Duration) -> Vec<Duration> {
+        let sessions = (1..=self.subscribers as u32).map(|index| SessionKey { room: RoomKey(1), index }).collect();
+        let payload = message.to_vec().into();
+        let send = Command::SendData { sessions, channel: DataChannel::Reliable, payload };
+        let (mut ticks, mut command) = (Vec::new(), Some(send));
+        let mut arriving: VecDeque<(SocketAddr, Vec<u8>)> = VecDeque::new();
+        let end = self.now + Duration::from_secs(1);
+        while self.now < end {
+            let mut left = Vec::new();
+            let engine = &mut self.world.engines[0];
+            let before = cpu();
+            if let Some(command) = command.take() {
+                engine.handle_command(self.now, command);
+            }
+            engine.handle_timeout(self.now);
+            for (source, mut datagram) in arriving.drain(..datagrams.min(arriving.len())) {
+                engine.handle_datagram(self.now, 0, source, &mut datagram);
+            }
+            engine
+                .flush(self.now, &mut EachDatagram::new(|path: Path, datagram: &[u8]| left.push((path.remote, datagram.to_vec()))));
+            while engine.poll_event().is_some() {}
+            ticks.push(cpu() - before);
+            arriving.extend(self.world.answers(self.now, left));
+            self.now += Duration::from_millis(1);
+        }
+        ticks
+    }
+
+    /// Data messages that all subscribers have got so far.
+    pub fn messages(&self) -> usize {
+        self.world.nodes.iter().map(|node| node.messages.len()).sum()
     }
 
     /// Packets of the publisher, sealed and ready to be received.

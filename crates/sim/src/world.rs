@@ -44,6 +44,7 @@ pub struct Node {
     /// To and from the server, per address.
     up: [Link; 2],
     down: [Link; 2],
+    is_deaf: bool,
     pub arrivals: Vec<(Instant, Arrival)>,
     /// (when, label of the channel, bytes)
     pub messages: Vec<(Instant, String, Vec<u8>)>,
@@ -156,6 +157,7 @@ impl World {
             addresses,
             up,
             down,
+            is_deaf: false,
             arrivals: Vec::new(),
             messages: Vec::new(),
             first_bytes: 0,
@@ -227,11 +229,40 @@ impl World {
         self.settle();
     }
 
+    /// A client sends a signal request now.
+    pub fn request(&mut self, node: usize, message: pb::signal_request::Message) {
+        self.nodes[node].client.request(message);
+        self.settle();
+    }
+
     /// A client sends one message on its publisher PeerConnection now; false: its own side did not take it.
     pub fn send_message(&mut self, node: usize, label: &str, message: &[u8]) -> bool {
         let sent = self.nodes[node].client.send_message(self.now, label, message);
         self.settle();
         sent
+    }
+
+    /// Hands datagrams of the server to its clients, without any network, and serves the clients; returns what they send then.
+    pub fn answers(&mut self, now: Instant, datagrams: Vec<(SocketAddr, Vec<u8>)>) -> Vec<(SocketAddr, Vec<u8>)> {
+        for (to, mut contents) in datagrams {
+            let Some(node) = self.nodes.iter_mut().find(|node| node.addresses.contains(&to)) else { continue };
+            let at = usize::from(node.addresses[1] == to);
+            node.client.handle_datagram(now, at, server(0), &mut contents);
+        }
+        let mut answers = Vec::new();
+        for node in &mut self.nodes {
+            if node.client.poll_timeout().is_some_and(|at| at <= now) {
+                node.client.handle_timeout(now);
+            }
+            while let Some(output) = node.client.poll_output() {
+                match output {
+                    Output::Datagram { from, contents, .. } => answers.push((node.addresses[from], contents)),
+                    Output::Message { label, data } => node.messages.push((now, label, data)),
+                    Output::Signal(_) | Output::Arrived(_) => {}
+                }
+            }
+        }
+        answers
     }
 
     fn next(&self) -> Option<Instant> {
@@ -263,6 +294,9 @@ impl World {
                     }
                 }
                 while let Some(mut datagram) = self.nodes[index].down[at].poll(now) {
+                    if self.nodes[index].is_deaf {
+                        continue;
+                    }
                     self.nodes[index].client.handle_datagram(now, at, datagram.source, &mut datagram.contents);
                 }
             }
@@ -427,6 +461,11 @@ impl World {
 }
 
 impl Node {
+    /// Nothing reaches it any more, nor does it answer: its network is gone.
+    pub fn set_deaf(&mut self, deaf: bool) {
+        self.is_deaf = deaf;
+    }
+
     /// Where it publishes from.
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]

@@ -297,10 +297,11 @@ impl Connection {
         let Some(stream) = self.channels.stream(id).filter(|_| !self.failed && data.len() <= MESSAGE_MAX as usize) else {
             return Sent::Refused;
         };
-        let Some(mut channel) = self.rtc.channel(stream) else { return Sent::Refused };
-        if !self.channels.may_send(id, channel.buffered_amount()) {
+        let rtc = &mut self.rtc;
+        if !self.channels.may_send(id, |stream| rtc.channel(stream).map_or(0, |mut channel| channel.buffered_amount())) {
             return Sent::Full;
         }
+        let Some(mut channel) = self.rtc.channel(stream) else { return Sent::Refused };
         match channel.write(binary, data) {
             Ok(true) => {
                 self.channels.sent(id, data.len());
@@ -310,6 +311,12 @@ impl Connection {
             Ok(false) => Sent::Full,
             Err(_) => Sent::Refused,
         }
+    }
+
+    /// Bytes of a channel's messages that the peer has not taken.
+    pub fn buffered(&mut self, id: ChannelId) -> usize {
+        let channel = self.channels.stream(id).and_then(|stream| self.rtc.channel(stream));
+        channel.map_or(0, |mut channel| channel.buffered_amount())
     }
 
     fn settle(&mut self, result: Result<(), String>) {
@@ -351,14 +358,14 @@ impl Connection {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::ChannelOpen(stream, label) => match self.channels.open(stream) {
-                Some(id) => {
-                    let channel = self.rtc.channel(stream);
-                    let promise = channel.as_ref().and_then(|channel| channel.config()).map(ChannelPromise::of).unwrap_or_default();
-                    self.outputs.push_back(Output::ChannelOpen { id, label, promise });
+            Event::ChannelOpen(stream, label) => {
+                let channel = self.rtc.channel(stream);
+                let promise = channel.as_ref().and_then(|channel| channel.config()).map(ChannelPromise::of).unwrap_or_default();
+                match self.channels.open(stream, promise.reliable) {
+                    Some(id) => self.outputs.push_back(Output::ChannelOpen { id, label, promise }),
+                    None => self.rtc.direct_api().close_data_channel(stream),
                 }
-                None => self.rtc.direct_api().close_data_channel(stream),
-            },
+            }
             Event::ChannelData(message) => {
                 // of a channel that was refused
                 let Some(id) = self.channels.id(message.id) else { return };

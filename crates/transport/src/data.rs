@@ -51,6 +51,7 @@ pub(crate) struct Channels {
 /// Messages of one channel that were handed to SCTP and are not acknowledged or given up.
 #[derive(Debug, Default)]
 struct UnderWay {
+    is_reliable: bool,
     /// Bytes of each, the oldest first.
     messages: VecDeque<u32>,
     bytes: usize,
@@ -83,7 +84,7 @@ fn chunks(bytes: usize) -> usize {
 
 impl Channels {
     /// Names a channel that opened; none when there are too many.
-    pub fn open(&mut self, stream: StreamId) -> Option<ChannelId> {
+    pub fn open(&mut self, stream: StreamId, is_reliable: bool) -> Option<ChannelId> {
         if let Some(known) = self.id(stream) {
             return Some(known);
         }
@@ -93,7 +94,7 @@ impl Channels {
         let id = ChannelId(self.next);
         self.next = self.next.wrapping_add(1);
         self.open.push((id, stream));
-        self.under_way.push(UnderWay::default());
+        self.under_way.push(UnderWay { is_reliable, ..UnderWay::default() });
         Some(id)
     }
 
@@ -104,12 +105,22 @@ impl Channels {
         Some(self.open.remove(at).0)
     }
 
-    /// Whether SCTP may be given another message of a channel, of which it still holds `held` bytes.
-    pub fn may_send(&mut self, id: ChannelId, held: usize) -> bool {
-        if let Some(at) = self.at(id) {
-            self.under_way[at].settle(held);
+    /// Whether SCTP may be given another message of a channel. `held`: the bytes that it still holds of one.
+    pub fn may_send(&mut self, id: ChannelId, mut held: impl FnMut(StreamId) -> usize) -> bool {
+        let Some(at) = self.at(id) else { return false };
+        // what is sent reliably waits where it comes from; it leaves room for what cannot wait
+        let limit = if self.under_way[at].is_reliable { SCTP_CHUNKS_MAX * 3 / 4 } else { SCTP_CHUNKS_MAX };
+        if self.chunks() < limit {
+            return true;
         }
-        self.under_way.iter().map(|channel| channel.chunks).sum::<usize>() < SCTP_CHUNKS_MAX
+        for ((_, stream), under_way) in self.open.iter().zip(&mut self.under_way) {
+            under_way.settle(held(*stream));
+        }
+        self.chunks() < limit
+    }
+
+    fn chunks(&self) -> usize {
+        self.under_way.iter().map(|channel| channel.chunks).sum()
     }
 
     /// A message went.

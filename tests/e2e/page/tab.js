@@ -9,6 +9,8 @@
   const players = new Map(); // "identity/source" -> media element
   const listeners = new Map(); // identity -> analyser of its microphone
   const published = new Map(); // our name of a track -> LocalTrackPublication
+  const dataTracks = new Map(); // our name of a data track -> LocalDataTrack
+  const remoteDataTracks = new Map(); // name -> { track, frames: what came, frame by frame }
   let audio = null;
 
   const publicationOf = (identity, source) =>
@@ -75,6 +77,7 @@
       events = [];
       for (const name of Object.values(RoomEvent)) room.on(name, (...args) => record(name, args));
       room.on(RoomEvent.TrackSubscribed, play);
+      room.on(RoomEvent.DataTrackPublished, (track) => remoteDataTracks.set(track.info.name, { track, frames: [] }));
       await room.connect(url, token, connectOptions);
       return window.tab.view();
     },
@@ -186,6 +189,42 @@
       const decibel = decibels[bin];
       return Number.isFinite(decibel) ? { hz: (bin * audio.sampleRate) / analyser.fftSize, decibel } : null;
     },
+    async publishDataTrack(name) {
+      const track = await room.localParticipant.publishDataTrack({ name });
+      dataTracks.set(name, track);
+      return track.info;
+    },
+    // As publishDataTrack, but a refusal is a value.
+    tryPublishDataTrack: (name) => window.tab.publishDataTrack(name).catch((error) => ({ refused: error.reasonName ?? error.message })),
+    // Frames whose bytes are their number in the first two and then its low byte.
+    async pushFrames(name, first, count, bytes, intervalMs) {
+      for (let number = first; number < first + count; number++) {
+        const payload = new Uint8Array(bytes).fill(number & 255);
+        payload[0] = number >> 8;
+        await dataTracks.get(name).tryPush({ payload, userTimestamp: BigInt(number) });
+        await new Promise((resolve) => { setTimeout(resolve, intervalMs); });
+      }
+    },
+    unpublishDataTrack: (name) => dataTracks.get(name).unpublish(),
+    isDataTrackPublished: (name) => dataTracks.get(name).isPublished(),
+    remoteDataTrack(name) {
+      const known = remoteDataTracks.get(name);
+      return known ? { sid: known.track.info.sid, publisher: known.track.publisherIdentity } : null;
+    },
+    readDataTrack(name) {
+      const { track, frames } = remoteDataTracks.get(name);
+      const reader = track.subscribe({ bufferSize: 256 }).getReader();
+      (async () => {
+        for (let next = await reader.read(); !next.done; next = await reader.read()) {
+          const { payload, userTimestamp } = next.value;
+          const number = (payload[0] << 8) | payload[1];
+          const whole = payload.slice(1).every((byte) => byte === payload[1]);
+          frames.push({ number, bytes: payload.length, whole, timestamp: Number(userTimestamp) });
+        }
+      })();
+    },
+    dataFrames: (name) => remoteDataTracks.get(name).frames,
+
     setMetadata: (text) => room.localParticipant.setMetadata(text),
     setName: (text) => room.localParticipant.setName(text),
     setAttributes: (values) => room.localParticipant.setAttributes(values),

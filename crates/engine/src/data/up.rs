@@ -60,6 +60,9 @@ impl Engine {
     pub(crate) fn data_received(&mut self, now: Instant, link: u32, id: ChannelId, payload: Vec<u8>) {
         let Some(state) = self.links.get(link as usize) else { return };
         let index = state.session;
+        if state.channels.data_track() == Some(id) {
+            return self.data_track_received(now, index, payload);
+        }
         let (Some(channel), Some(session)) = (state.channels.kind_of(id), self.sessions.get_mut(index as usize)) else {
             return;
         };

@@ -70,6 +70,7 @@ impl Client {
         if answer.data && self.config.open_channels {
             connection.create_data_channel("_reliable", true, None);
             connection.create_data_channel("_lossy", false, Some(0));
+            connection.create_data_channel("_data_track", false, Some(0));
         }
         for section in answer.sections {
             let Ok(track) = section.mid.parse::<usize>() else { continue };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use prost::Message as _;
+use sluicegate_contract::DataTrackKey;
 use sluicegate_contract::command::{DataChannel, PcTarget};
 use sluicegate_contract::event::{Event, SessionEnd, SubscriptionError, TransportState};
 use sluicegate_contract::limit;
@@ -69,6 +70,8 @@ struct Life {
     sessions: BTreeSet<SessionKey>,
     tracks: BTreeMap<TrackKey, SessionKey>,
     subscriptions: BTreeSet<(SessionKey, TrackKey)>,
+    data_tracks: BTreeMap<DataTrackKey, SessionKey>,
+    data_subscriptions: BTreeMap<(SessionKey, DataTrackKey), u16>,
     is_over: bool,
 }
 
@@ -88,6 +91,8 @@ impl Life {
             sessions: BTreeSet::new(),
             tracks: BTreeMap::new(),
             subscriptions: BTreeSet::new(),
+            data_tracks: BTreeMap::new(),
+            data_subscriptions: BTreeMap::new(),
             is_over: false,
         };
         life.check();
@@ -231,6 +236,9 @@ impl Life {
                 let gone: BTreeSet<_> = self.tracks.iter().filter(|(_, of)| *of == session).map(|(track, _)| *track).collect();
                 self.tracks.retain(|_, of| of != session);
                 self.subscriptions.retain(|(of, track)| of != session && !gone.contains(track));
+                let gone: BTreeSet<_> = self.data_tracks.iter().filter(|(_, of)| *of == session).map(|(track, _)| *track).collect();
+                self.data_tracks.retain(|_, of| of != session);
+                self.data_subscriptions.retain(|(of, track), _| of != session && !gone.contains(track));
             }
             Command::AddTrack(add) => {
                 assert!(self.sessions.contains(&add.session));
@@ -249,6 +257,23 @@ impl Life {
                 assert!(self.subscriptions.contains(&(*session, *track)));
             }
             Command::DataTaken { .. } => {}
+            Command::AddDataTrack { session, track, handle } => {
+                assert!(self.sessions.contains(session) && *handle != 0);
+                assert!(self.data_tracks.insert(*track, *session).is_none());
+            }
+            Command::RemoveDataTrack { track } => {
+                assert!(self.data_tracks.remove(track).is_some());
+                self.data_subscriptions.retain(|(_, of), _| of != track);
+            }
+            Command::SubscribeDataTrack { session, track, handle, .. } => {
+                assert!(self.sessions.contains(session) && self.data_tracks[track] != *session);
+                self.data_subscriptions.insert((*session, *track), *handle);
+                let same = |((of, _), known): (&(SessionKey, DataTrackKey), &u16)| of == session && known == handle;
+                assert_eq!(self.data_subscriptions.iter().filter(|entry| same(*entry)).count(), 1, "one handle, one track");
+            }
+            Command::UnsubscribeDataTrack { session, track } => {
+                assert!(self.data_subscriptions.remove(&(*session, *track)).is_some());
+            }
             Command::SendData { sessions, .. } => assert!(sessions.iter().all(|session| self.sessions.contains(session))),
             Command::Offer { session, .. } | Command::Answer { session, .. } | Command::Candidate { session, .. } => {
                 assert!(self.sessions.contains(session));
@@ -361,8 +386,26 @@ impl Life {
                 let scenario = Some([NodeFailure(true), ServerLeave(true), LeaveRequestFullReconnect(true)][usize::from(b % 3)]);
                 Message::Simulate(pb::SimulateScenario { scenario })
             }
-            16 => Message::PublishDataTrackRequest(pb::PublishDataTrackRequest::default()),
+            16 => self.data_track_request(a, b),
             _ => Message::SyncState(pb::SyncState::default()),
+        }
+    }
+
+    fn data_track_request(&self, a: u8, b: u8) -> Message {
+        let pub_handle = u32::from(a % 4);
+        match b % 8 {
+            0..=2 => {
+                let name = ["", "a", "b", "c"][usize::from(b / 8 % 4)].to_owned();
+                Message::PublishDataTrackRequest(pb::PublishDataTrackRequest { pub_handle, name, ..Default::default() })
+            }
+            3 => Message::UnpublishDataTrackRequest(pb::UnpublishDataTrackRequest { pub_handle }),
+            _ => {
+                let sids: Vec<_> = self.room.data_tracks.values().map(|track| track.info.sid.clone()).collect();
+                let track_sid = sids.get(usize::from(a) % sids.len().max(1)).cloned().unwrap_or_default();
+                let options = Some(pb::DataTrackSubscriptionOptions { target_fps: Some(u32::from(b % 3)) });
+                let update = pb::update_data_subscription::Update { track_sid, subscribe: b % 8 < 7, options };
+                Message::UpdateDataSubscription(pb::UpdateDataSubscription { updates: vec![update] })
+            }
         }
     }
 

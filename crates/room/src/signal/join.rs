@@ -156,6 +156,7 @@ impl Room {
             quality: Default::default(),
             last_data_sequence: 0,
             replay: Default::default(),
+            data_tracks: Default::default(),
             unresolved: BTreeMap::new(),
         };
         self.was_joined |= !participant.is_dependent();

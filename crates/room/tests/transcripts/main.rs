@@ -7,6 +7,7 @@
 
 mod api;
 mod data;
+mod data_track;
 mod join;
 mod leave;
 mod negotiate;

@@ -73,8 +73,6 @@ fn refused_announcements() {
     scene.publish("ann", "cam");
     let sid = scene.track_sid("cam");
     scene.signal("ann", Message::AddTrack(pb::AddTrackRequest { sid, ..camera("backup") }));
-    let data = pb::PublishDataTrackRequest { pub_handle: 1, name: "d".to_owned(), ..Default::default() };
-    scene.signal("ann", Message::PublishDataTrackRequest(data));
     assert_snapshot!(scene.finish());
 }
 

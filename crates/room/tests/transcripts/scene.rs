@@ -197,6 +197,10 @@ impl Scene {
         self.names.sid(&format!("TR_{cid}"))
     }
 
+    pub fn data_track_sid(&self, name: &str) -> String {
+        self.names.sid(&format!("DTR_{name}"))
+    }
+
     pub fn participant_sid(&self, name: &str) -> String {
         self.names.sid(&format!("PA_{name}"))
     }

@@ -66,6 +66,10 @@ impl Names {
             Message::TrackPublished(published) => {
                 self.name_sid(&published.track.as_ref().unwrap().sid, &format!("TR_{}", published.cid));
             }
+            Message::PublishDataTrackResponse(published) => {
+                let info = published.info.as_ref().unwrap();
+                self.name_sid(&info.sid, &format!("DTR_{}", info.name));
+            }
             _ => {}
         }
     }
@@ -207,6 +211,10 @@ fn participant(info: &pb::ParticipantInfo) -> String {
     if !info.tracks.is_empty() {
         words.push(format!("[{}]", info.tracks.iter().map(track).collect::<Vec<_>>().join(", ")));
     }
+    if !info.data_tracks.is_empty() {
+        let tracks = info.data_tracks.iter().map(|track| format!("{} {}", track.sid, track.pub_handle));
+        words.push(format!("data [{}]", tracks.collect::<Vec<_>>().join(", ")));
+    }
     words.join(" ")
 }
 
@@ -282,6 +290,13 @@ fn command(command: &Command, names: &Names) -> String {
         Command::DataTaken { session, bytes, refused } => {
             format!("DataTaken {} {bytes}{}", on(session), if *refused { " refused" } else { "" })
         }
+        Command::AddDataTrack { session, track, handle } => format!("AddDataTrack {} {} {handle}", on(session), track.index),
+        Command::RemoveDataTrack { track } => format!("RemoveDataTrack {}", track.index),
+        Command::SubscribeDataTrack { session, track, handle, target_fps } => {
+            let fps = target_fps.map(|fps| format!(" at {fps} fps")).unwrap_or_default();
+            format!("SubscribeDataTrack {} {} as {handle}{fps}", on(session), track.index)
+        }
+        Command::UnsubscribeDataTrack { session, track } => format!("UnsubscribeDataTrack {} {}", on(session), track.index),
         Command::SendData { sessions, channel, payload } => {
             let to: Vec<_> = sessions.iter().map(on).collect();
             let packet: pb::DataPacket = prost::Message::decode(payload.clone()).unwrap();
