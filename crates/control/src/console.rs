@@ -1,20 +1,23 @@
 //! The web console: the files of `console/dist`, and in development the two questions that its page asks.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::time::Instant;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde_json::{Value, json};
 use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::pb;
 use sluicegate_proto::token::{self, Claims};
 use sluicegate_room::input::ApiCall;
 use sluicegate_room::output::ApiReply;
+use tokio::time::timeout_at;
 
+use crate::address::Peer;
 use crate::auth::unix_secs;
 use crate::control::Control;
 use crate::http::text;
@@ -23,6 +26,12 @@ use crate::query::Query;
 
 /// A token of the console is good for a working day.
 const TOKEN_TTL_SECS: u64 = 12 * 3600;
+/// What a server in development is given where its configuration has no keys; everybody knows it.
+const PUBLIC_KEY: (&str, &str) = ("devkey", "secret");
+const NOT_HERE: &str = "this server has keys of its own: open the console on the machine itself (http://localhost), or with a token \
+    that you made";
+/// All rooms together answer within this time, or are left out.
+const OVERVIEW_TIME: Duration = Duration::from_secs(2);
 /// Rooms whose participants are listed; the page is for looking at a development server.
 const ROOMS_MAX: usize = 100;
 /// What the page may load and reach: itself, and LiveKit's signalling of any server that it was given a token for.
@@ -106,17 +115,24 @@ fn tag(bytes: &[u8]) -> String {
     format!("\"{:016x}\"", hasher.finish())
 }
 
-/// A token for whoever asks: only in development, where the secret is known to everybody anyway.
-async fn session(State(control): State<Control>, uri: Uri) -> Response {
+/// A token for whoever asks: only in development, and only where the secret is known to everybody anyway or the page was opened
+/// on this very machine.
+async fn session(State(control): State<Control>, peer: Option<Extension<Peer>>, uri: Uri, headers: HeaderMap) -> Response {
+    let keys = &control.config().keys;
+    let is_public = keys.secret(PUBLIC_KEY.0) == Some(PUBLIC_KEY.1);
+    let is_local = peer.is_some_and(|Extension(Peer(peer))| is_local(peer.ip(), &headers));
+    let (api_key, secret) = match (is_public, keys.first()) {
+        (true, _) => PUBLIC_KEY,
+        (false, Some(first)) if is_local => first,
+        (false, Some(_)) => return text(StatusCode::FORBIDDEN, NOT_HERE),
+        (false, None) => return text(StatusCode::NOT_FOUND, "this server has no keys"),
+    };
     let query = Query::of(&uri);
     let (room, identity) = (query.get("room"), query.get("identity"));
     let limits = &control.config().limits;
     if room.is_empty() || identity.is_empty() || !limits.allows_room_name(room) || !limits.allows_identity(identity) {
         return text(StatusCode::BAD_REQUEST, "room and identity are wanted, and have a limited length");
     }
-    let Some((api_key, secret)) = control.config().keys.first() else {
-        return text(StatusCode::NOT_FOUND, "this server has no keys");
-    };
     let now_secs = unix_secs();
     let claims = Claims {
         iss: api_key.to_owned(),
@@ -133,14 +149,34 @@ async fn session(State(control): State<Control>, uri: Uri) -> Response {
     }
 }
 
+/// Asked from this machine, by no proxy, and in a browser by a page of ours: the address that was typed in is this machine's, too
+/// (a name that an attacker made to point here is not), and the page that asks came from it.
+fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let Some(host) = header("host") else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let is_ours = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
+    let is_proxied = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name));
+    let is_same_origin = header("origin").is_none_or(|origin| origin == format!("http://{host}"))
+        && header("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
+    peer.to_canonical().is_loopback() && is_ours && !is_proxied && is_same_origin
+}
+
 /// Rooms, participants and tracks in LiveKit's words, and what the media plane counts.
 async fn overview(State(control): State<Control>) -> Response {
     let mut rooms = Vec::new();
+    let until = Instant::now() + OVERVIEW_TIME;
     for room in control.rooms().list(&[]).into_iter().take(ROOMS_MAX) {
-        let participants = match control.rooms().ask(&room.name, ApiCall::ListParticipants).await {
-            Ok(ApiReply::Participants(participants)) => participants,
+        let asked = control.rooms().ask(&room.name, ApiCall::ListParticipants);
+        let participants = match timeout_at(until.into(), asked).await {
+            Ok(Ok(ApiReply::Participants(participants))) => participants,
             // it ended meanwhile
-            _ => continue,
+            Ok(_) => continue,
+            // rooms are busy: what there is by now
+            Err(_) => break,
         };
         let response = pb::ListParticipantsResponse { participants };
         let (Some(mut shown), Some(listed)) = (value(&room, "livekit.Room"), value(&response, "livekit.ListParticipantsResponse"))
@@ -200,5 +236,31 @@ mod tests {
         }
         assert!(FILES.iter().all(|file| !file.bytes.is_empty()));
         assert_ne!(tag(FILES[3].bytes), tag(FILES[4].bytes));
+    }
+
+    #[test]
+    fn who_asks_from_this_machine() {
+        let local = |peer: &str, pairs: &[(&'static str, &'static str)]| {
+            let pairs = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            is_local(peer.parse().unwrap(), &pairs.collect())
+        };
+        for host in ["localhost", "localhost:7880", "127.0.0.1:7880", "[::1]:7880", "[::1]"] {
+            assert!(local("127.0.0.1", &[("host", host)]) && local("::ffff:127.0.0.1", &[("host", host)]), "{host}");
+            assert!(!local("192.0.2.1", &[("host", host)]));
+        }
+        let here = ("host", "localhost:7880");
+        assert!(local("::1", &[here, ("origin", "http://localhost:7880"), ("sec-fetch-site", "same-origin")]));
+        for (name, value) in [
+            ("origin", "https://a.example"),
+            ("origin", "http://localhost:3000"),
+            ("sec-fetch-site", "cross-site"),
+            ("x-forwarded-for", "192.0.2.1"),
+        ] {
+            assert!(!local("127.0.0.1", &[here, (name, value)]), "{name} {value}");
+        }
+        for host in ["a.example", "localhost.a.example:7880", "127.0.0.1.a.example"] {
+            assert!(!local("127.0.0.1", &[("host", host)]), "{host}");
+        }
+        assert!(!local("127.0.0.1", &[]));
     }
 }

@@ -1,6 +1,6 @@
 //! The console's page and what it asks.
 
-use sluicegate_proto::token::verify;
+use sluicegate_proto::token::{KeyStore, verify};
 
 use crate::support::*;
 
@@ -51,4 +51,17 @@ async fn elsewhere_it_gets_neither() {
         let answer = server.get(path).await;
         assert_eq!((answer.status, answer.text()), (404, "this server is not in development mode"));
     }
+}
+
+/// An operator's own key is for nobody who merely reaches the port.
+#[tokio::test]
+async fn own_keys_sign_for_this_machine_only() {
+    let server = start(|config| config.keys = KeyStore::new([("own".to_owned(), "kept".to_owned())].into())).await;
+    let ask = "/console/api/session?room=r&identity=a";
+    let here = server.request("GET", ask, &[], &[]).await;
+    assert_eq!(here.status, 403, "the host is not this machine's: {here:?}");
+    let port = server.address.port();
+    let get = |origin: &str| format!("GET {ask} HTTP/1.1\r\nhost: localhost:{port}\r\n{origin}connection: close\r\n\r\n");
+    assert_eq!(server.raw(get("").as_bytes()).await.status, 200);
+    assert_eq!(server.raw(get("origin: https://a.example\r\n").as_bytes()).await.status, 403);
 }
