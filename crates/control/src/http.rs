@@ -2,6 +2,7 @@
 //! API keys.
 
 mod cors;
+mod patience;
 mod server;
 
 use std::panic::AssertUnwindSafe;

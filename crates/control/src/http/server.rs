@@ -16,13 +16,17 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::address::Peer;
 use crate::control::Control;
+use crate::http::patience::Patience;
 use crate::http::strip_double_slash;
 use crate::metrics::Kind;
 
 /// From the first byte of a request's head to its last, and between two requests of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// One head: tokens and bundled offers travel in it (LiveKit: 1 MiB).
+/// Headers of one request (LiveKit: 1 MiB). Of that the address has 64 kB at most, whatever stands here: a token in a parameter and
+/// a bundled join together, too.
 const HEAD_BYTES_MAX: usize = 1 << 20;
+/// An answer that the peer does not take; a slow line has time enough (see `patience`).
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// No file descriptors left: others must end first.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
@@ -64,7 +68,7 @@ async fn connection(control: Control, stream: TcpStream, peer: SocketAddr, route
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patience::new(stream, STALL_TIMEOUT)), service)
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {

@@ -1,6 +1,6 @@
 //! Names and keys of the living rooms. One lock, held for look-ups only and never over an await.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sluicegate_contract::{Event, RoomKey};
@@ -89,9 +89,12 @@ impl Table {
 
     /// By name; no names are all.
     pub fn snapshots(&self, names: &[String]) -> Vec<pb::Room> {
+        let wanted: BTreeSet<&String> = names.iter().collect();
         let maps = self.lock();
-        let entries = maps.by_name.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
-        entries.map(|(_, entry)| entry.snapshot.clone()).collect()
+        if wanted.is_empty() {
+            return maps.by_name.values().map(|entry| entry.snapshot.clone()).collect();
+        }
+        wanted.into_iter().filter_map(|name| maps.by_name.get(name)).map(|entry| entry.snapshot.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Maps> {
@@ -127,6 +130,8 @@ mod tests {
         assert!(table.route(event(other)) && other_events.try_recv().is_ok());
         assert!(slow_events.try_recv().is_ok());
         assert_eq!(slow_events.try_recv().err(), Some(mpsc::error::TryRecvError::Disconnected), "the room learns of it");
+        let named = |names: &[&str]| table.snapshots(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).len();
+        assert_eq!((named(&[]), named(&["other", "nobody", "other"])), (2, 1));
         table.remove("other", other);
         assert!(table.route(event(other)), "one that is over misses nothing");
     }
