@@ -2,7 +2,7 @@
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("the URL must be ws://host:port or wss://host:port, not {0}")]
+    #[error("the URL must be ws://host:port (wss:// is not available), not {0}")]
     Url(String),
     #[error("there are no clips for {0}: --video-codec takes vp8 and h264")]
     Codec(String),
