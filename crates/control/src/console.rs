@@ -10,17 +10,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use serde_json::{Value, json};
-use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::pb;
 use sluicegate_proto::token::{self, Claims};
 use sluicegate_room::input::ApiCall;
 use sluicegate_room::output::ApiReply;
 use tokio::time::timeout_at;
 
-use crate::address::Peer;
 use crate::auth::unix_secs;
 use crate::control::Control;
-use crate::http::text;
+use crate::http::{Peer, text};
 use crate::metrics::process::Process;
 use crate::query::Query;
 
@@ -133,16 +131,8 @@ async fn session(State(control): State<Control>, peer: Option<Extension<Peer>>, 
     if room.is_empty() || identity.is_empty() || !limits.allows_room_name(room) || !limits.allows_identity(identity) {
         return text(StatusCode::BAD_REQUEST, "room and identity are wanted, and have a limited length");
     }
-    let now_secs = unix_secs();
-    let claims = Claims {
-        iss: api_key.to_owned(),
-        sub: identity.to_owned(),
-        name: query.get("name").to_owned(),
-        nbf: now_secs,
-        exp: now_secs + TOKEN_TTL_SECS,
-        video: Some(VideoGrant { room_join: true, room: room.to_owned(), ..VideoGrant::default() }),
-        ..Claims::default()
-    };
+    let name = query.get("name").to_owned();
+    let claims = Claims { name, ..Claims::join(api_key, identity, room, unix_secs(), TOKEN_TTL_SECS) };
     match token::sign(secret, &claims) {
         Ok(token) => answer(&json!({ "token": token, "room": room, "identity": identity })),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),

@@ -5,6 +5,7 @@ mod cors;
 mod patience;
 mod server;
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ use crate::metrics::page;
 use crate::{auth, console, twirp, ws};
 
 pub(crate) use server::serve;
+
+/// The other end of a connection, in every request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub SocketAddr);
 
 /// A body must have come by then.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);

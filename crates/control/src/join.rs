@@ -3,7 +3,6 @@
 mod client_info;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
@@ -26,7 +25,6 @@ pub struct Knock<'a> {
     pub mode: SignalMode,
     pub query: &'a Query,
     pub user_agent: &'a str,
-    pub address: Option<IpAddr>,
     /// Optional parameters that cannot be read refuse the request (LiveKit: on `/validate` only).
     pub strict: bool,
 }
@@ -66,7 +64,6 @@ pub fn admit(config: &ControlConfig, claims: Option<&Claims>, knock: &Knock<'_>)
     }
     client_info::bound(&mut join.client);
     client_info::complete(&mut join.client, knock.user_agent);
-    join.client_address = knock.address.map(|address| address.to_string()).unwrap_or_default();
     Ok(Admission { room, join, api_key: claims.iss.clone() })
 }
 
@@ -149,7 +146,6 @@ fn nobody() -> Join {
         identity: String::new(),
         claims: Claims::default(),
         client: pb::ClientInfo::default(),
-        client_address: String::new(),
         mode: SignalMode::V0,
         auto_subscribe: false,
         adaptive_stream: false,
@@ -194,7 +190,7 @@ pub fn fuzz(query: &str, user_agent: &str) {
     let claims = Claims { sub: "i".to_owned(), video: Some(video), ..Default::default() };
     for mode in [SignalMode::V0, SignalMode::V1] {
         let query = Query::parse(query);
-        let knock = Knock { mode, query: &query, user_agent, address: None, strict: true };
+        let knock = Knock { mode, query: &query, user_agent, strict: true };
         let _ = admit(&ControlConfig::default(), Some(&claims), &knock);
     }
 }

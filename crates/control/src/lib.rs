@@ -12,7 +12,6 @@ pub mod config;
 pub mod control;
 pub mod metrics;
 
-mod address;
 mod auth;
 mod console;
 mod entropy;

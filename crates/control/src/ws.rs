@@ -19,7 +19,6 @@ use sluicegate_proto::sid;
 use sluicegate_room::input::SignalMode;
 use sluicegate_room::output::Refusal;
 
-use crate::address::{Peer, client_address};
 use crate::auth::Caller;
 use crate::control::Control;
 use crate::entropy;
@@ -87,12 +86,10 @@ async fn connect(control: &Control, caller: Token, request: Request, mode: Signa
 
 fn admit(control: &Control, caller: Token, parts: &Parts, mode: SignalMode, strict: bool) -> Result<Admission, Refusal> {
     let query = Query::of(&parts.uri);
-    let peer = parts.extensions.get::<Peer>().map(|Peer(peer)| *peer);
     let knock = Knock {
         mode,
         query: &query,
         user_agent: parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default(),
-        address: client_address(&parts.headers, peer),
         strict,
     };
     let admission = join::admit(control.config(), caller.map(|Extension(Caller(claims))| claims).as_deref(), &knock)?;

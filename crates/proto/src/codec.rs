@@ -49,10 +49,6 @@ pub fn decode<M: Message + Default>(bytes: &[u8], bytes_max: usize) -> Result<M,
     M::decode(bytes).map_err(|_| CodecError::Malformed)
 }
 
-pub fn encode<M: Message>(message: &M) -> Vec<u8> {
-    message.encode_to_vec()
-}
-
 /// Enum values of a newer client, or of a hostile one, would make every JSON that holds the track unwritable: they become what
 /// promises least.
 pub(crate) fn forget_unknown_enums(add: &mut pb::AddTrackRequest) {

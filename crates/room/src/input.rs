@@ -36,8 +36,6 @@ pub struct Join {
     /// The token's claims: grants, name, kind, metadata, attributes, room configuration.
     pub claims: Claims,
     pub client: pb::ClientInfo,
-    /// The client's address, for logs only.
-    pub client_address: String,
     pub mode: SignalMode,
     pub auto_subscribe: bool,
     pub adaptive_stream: bool,

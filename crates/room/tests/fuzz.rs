@@ -22,7 +22,6 @@ fn fuzz_signal() {
             identity: "f".to_owned(),
             claims: Claims::default(),
             client: pb::ClientInfo { protocol: 17, ..Default::default() },
-            client_address: String::new(),
             mode: SignalMode::V1,
             auto_subscribe: true,
             adaptive_stream: false,

@@ -102,7 +102,6 @@ fn join(number: u32) -> Join {
         identity: format!("person-{number:05}"),
         claims: Claims { video: Some(video), name: format!("Person {number:05}"), ..Default::default() },
         client: pb::ClientInfo { protocol: 17, ..Default::default() },
-        client_address: String::new(),
         mode: SignalMode::V0,
         auto_subscribe: false,
         adaptive_stream: false,

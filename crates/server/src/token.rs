@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::sid;
 use sluicegate_proto::token::{Claims, TokenError, sign};
 
@@ -20,16 +19,11 @@ pub fn generate_keys() -> (String, String) {
 
 pub fn join_token(api_key: &str, secret: &str, room: &str, identity: &str, recorder: bool) -> Result<String, TokenError> {
     let now_secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let video = VideoGrant { room_join: true, room: room.to_owned(), recorder, hidden: recorder, ..VideoGrant::default() };
-    let claims = Claims {
-        iss: api_key.to_owned(),
-        sub: identity.to_owned(),
-        name: identity.to_owned(),
-        nbf: now_secs,
-        exp: now_secs + JOIN_TOKEN_TTL.as_secs(),
-        video: Some(video),
-        ..Claims::default()
-    };
+    let mut claims = Claims::join(api_key, identity, room, now_secs, JOIN_TOKEN_TTL.as_secs());
+    claims.name = identity.to_owned();
+    if let Some(video) = &mut claims.video {
+        (video.recorder, video.hidden) = (recorder, recorder);
+    }
     sign(secret, &claims)
 }
 

@@ -170,7 +170,6 @@ impl World {
             identity: identity.to_owned(),
             claims: Claims { sub: identity.to_owned(), exp: 2_000_000_000, video: Some(video), ..Claims::default() },
             client: pb::ClientInfo { protocol: 17, ..Default::default() },
-            client_address: String::new(),
             mode: SignalMode::V0,
             auto_subscribe: true,
             adaptive_stream: false,

@@ -14,10 +14,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::address::Peer;
 use crate::control::Control;
 use crate::http::patience::Patience;
-use crate::http::strip_double_slash;
+use crate::http::{Peer, strip_double_slash};
 use crate::metrics::Kind;
 
 /// From the first byte of a request's head to its last, and between two requests of a connection.

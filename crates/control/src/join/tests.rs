@@ -10,7 +10,7 @@ fn grant(change: impl FnOnce(&mut VideoGrant)) -> Claims {
 }
 
 fn knock<'a>(query: &'a Query, mode: SignalMode, strict: bool) -> Knock<'a> {
-    Knock { mode, query, user_agent: "", address: None, strict }
+    Knock { mode, query, user_agent: "", strict }
 }
 
 fn v0(claims: &Claims, query: &str) -> Result<Admission, Refusal> {

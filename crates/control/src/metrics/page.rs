@@ -122,6 +122,11 @@ fn media(page: &mut Page, meters: &Meters) {
     ] {
         page.line("sluicegate_dropped_total", &format!("reason=\"{reason}\""), count);
     }
+    page.head("sluicegate_data_messages_total", "counter", "messages of data channels");
+    for (direction, count) in [("incoming", meters.data_messages_up), ("outgoing", meters.data_messages_down)] {
+        page.line("sluicegate_data_messages_total", &format!("direction=\"{direction}\""), count);
+    }
+    page.plain("sluicegate_data_messages_dropped_total", "counter", meters.dropped_data);
 }
 
 fn workers(page: &mut Page, all: &[Meters]) {

@@ -220,6 +220,11 @@ async fn the_metrics_port() {
     }
     let page = metrics.request("GET", "/", &[("authorization", "Basic dTpw")], &[]).await;
     assert!(page.headers["content-type"].starts_with("text/plain"));
+    metrics.meters.send_replace(Meters { data_messages_up: 7, dropped_data: 3, ..Meters::default() });
+    let page_of_data = metrics.request("GET", "/", &[("authorization", "Basic dTpw")], &[]).await;
+    for line in ["sluicegate_data_messages_total{direction=\"incoming\"} 7", "sluicegate_data_messages_dropped_total 3"] {
+        assert!(page_of_data.text().lines().any(|text| text == line), "{line}");
+    }
     for line in ["# TYPE sluicegate_live gauge", "sluicegate_live{type=\"session\"} 0", "# TYPE livekit_room_total gauge"] {
         assert!(page.text().lines().any(|text| text == line), "{line}");
     }

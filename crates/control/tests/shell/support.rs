@@ -35,7 +35,7 @@ pub struct Server {
     pub commands: mpsc::UnboundedReceiver<Command>,
     pub events: mpsc::Sender<Event>,
     pub serving: tokio::task::JoinHandle<()>,
-    pub _meters: watch::Sender<Meters>,
+    pub meters: watch::Sender<Meters>,
 }
 
 pub async fn start(change: impl FnOnce(&mut ControlConfig)) -> Server {
@@ -61,7 +61,7 @@ pub async fn start(change: impl FnOnce(&mut ControlConfig)) -> Server {
         let control = control.clone();
         async move { control.serve(listener).await }
     });
-    Server { control, address, commands: commands_told, events, serving, _meters: meters_sender }
+    Server { control, address, commands: commands_told, events, serving, meters: meters_sender }
 }
 
 pub fn now_secs() -> u64 {

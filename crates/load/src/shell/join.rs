@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::token::{Claims, sign};
 
 use super::clock;
@@ -59,14 +58,8 @@ impl Door {
     }
 
     fn token(&self, entrant: &Entrant) -> Result<String, String> {
-        let video = VideoGrant { room_join: true, room: entrant.room.clone(), ..VideoGrant::default() };
-        let claims = Claims {
-            iss: self.api_key.clone(),
-            sub: entrant.identity.clone(),
-            exp: (clock::unix() + TOKEN_TTL).as_secs(),
-            video: Some(video),
-            ..Claims::default()
-        };
+        let (now, ttl) = (clock::unix().as_secs(), TOKEN_TTL.as_secs());
+        let claims = Claims::join(&self.api_key, &entrant.identity, &entrant.room, now, ttl);
         sign(&self.api_secret, &claims).map_err(|error| error.to_string())
     }
 }

@@ -91,3 +91,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_token_for_one_room() {
+    let claims = Claims::join("devkey", "ann", "r", 1000, 60);
+    assert_eq!((claims.iss.as_str(), claims.identity(), claims.nbf, claims.exp), ("devkey", "ann", 1000, 1060));
+    let video = claims.video.unwrap();
+    assert_eq!((video.room_join, video.room.as_str(), video.room_admin, video.hidden), (true, "r", false, false));
+}

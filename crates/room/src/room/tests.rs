@@ -502,7 +502,6 @@ fn join(connection: ConnectionKey, who: u8, flags: u16) -> Join {
         identity: format!("p{who}"),
         claims: Claims { video: Some(video), ..Default::default() },
         client: pb::ClientInfo { protocol: i32::from(flags % 18), ..Default::default() },
-        client_address: String::new(),
         mode: if bit(10) { SignalMode::V1 } else { SignalMode::V0 },
         auto_subscribe: bit(11) || bit(12),
         adaptive_stream: false,

@@ -269,7 +269,6 @@ pub fn join(connection: ConnectionKey, name: &str) -> Join {
         identity: name.to_owned(),
         claims,
         client: pb::ClientInfo { protocol: 17, ..Default::default() },
-        client_address: "192.0.2.1".to_owned(),
         mode: SignalMode::V0,
         auto_subscribe: true,
         adaptive_stream: false,
