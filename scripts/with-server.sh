@@ -7,7 +7,7 @@ source "$(dirname "$0")/env.sh"
 free_ports() {
     python3 -c '
 import socket
-kinds = [socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM]
+kinds = [socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM]
 sockets = [socket.socket(socket.AF_INET, kind) for kind in kinds]
 for s in sockets:
     s.bind(("127.0.0.1", 0))
@@ -17,9 +17,9 @@ print(*(s.getsockname()[1] for s in sockets))'
 arguments=(--dev --node-ip 127.0.0.1)
 port=7880
 if [[ ${PORTS:-free} != dev ]]; then
-    read -r port metrics media < <(free_ports)
-    rtc="udp_port: $media"
-    [[ -z ${WORKERS:-} ]] || rtc="udp_port: 0, workers: $WORKERS, worker_warm_percent: 0"
+    read -r port metrics tcp media < <(free_ports)
+    rtc="udp_port: $media, tcp_port: $tcp"
+    [[ -z ${WORKERS:-} ]] || rtc="udp_port: 0, tcp_port: $tcp, workers: $WORKERS, worker_warm_percent: 0"
     arguments+=(--config-body "{port: $port, prometheus: {port: $metrics}, rtc: {$rtc}}")
 fi
 log=$(mktemp)

@@ -18,12 +18,12 @@ const STOP_MS_MAX = 8_000;
 const LOG_LINES_MAX = 400;
 
 export async function startServer(extraYaml = '') {
-  const [port, metricsPort, udpPort] = [await freeTcpPort(), await freeTcpPort(), await freeUdpPort()];
+  const [port, metricsPort, tcpPort, udpPort] = [await freeTcpPort(), await freeTcpPort(), await freeTcpPort(), await freeUdpPort()];
   const yaml = [
     `port: ${port}`,
     'bind_addresses: ["127.0.0.1"]',
     `keys: {${KEY}: ${SECRET}}`,
-    `rtc: {udp_port: ${udpPort}}`,
+    `rtc: {udp_port: ${udpPort}, tcp_port: ${tcpPort}}`,
     `prometheus: {port: ${metricsPort}}`,
     extraYaml,
   ].join('\n');

@@ -90,6 +90,7 @@ impl Engine {
                 controlling: false,
                 certificate: &self.config.certificate,
                 candidates: &self.config.candidates,
+                worker: self.config.worker.index,
                 publish_codecs: &add.publish_codecs,
                 subscribe_codecs: &add.subscribe_codecs,
                 session_id: entropy.next_u64(),

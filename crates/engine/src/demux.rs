@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use sluicegate_transport::ice;
+
 /// A transport's slab index.
 pub type TransportIndex = u32;
 
@@ -21,6 +23,9 @@ pub const ADDRESSES_PER_TRANSPORT_MAX: usize = 32;
 
 #[derive(Debug, Default)]
 pub struct Demux {
+    /// Local addresses from this one on are those of connections, which somebody must close.
+    streams_from: u16,
+    released: Vec<Path>,
     by_path: HashMap<Path, TransportIndex>,
     by_ufrag: HashMap<Box<str>, TransportIndex>,
     /// What each transport holds, oldest first; looked up by index only.
@@ -33,7 +38,16 @@ struct Held {
     paths: Vec<Path>,
 }
 
+/// The worker that a binding request is for, read from its user name alone; nothing is verified.
+pub fn worker_of_check(datagram: &[u8]) -> Option<u16> {
+    ice::stun_username_ufrag(datagram).and_then(ice::worker_of)
+}
+
 impl Demux {
+    pub fn new(streams_from: u16) -> Self {
+        Self { streams_from, ..Self::default() }
+    }
+
     pub fn by_path(&self, path: &Path) -> Option<TransportIndex> {
         self.by_path.get(path).copied()
     }
@@ -66,10 +80,12 @@ impl Demux {
             held.paths.retain(|known| *known != path);
         }
         let held = self.held.entry(transport).or_default();
-        if held.paths.len() == ADDRESSES_PER_TRANSPORT_MAX {
-            self.by_path.remove(&held.paths.remove(0));
-        }
+        let oldest = (held.paths.len() == ADDRESSES_PER_TRANSPORT_MAX).then(|| held.paths.remove(0));
         held.paths.push(path);
+        if let Some(oldest) = oldest {
+            self.by_path.remove(&oldest);
+            self.release(oldest);
+        }
     }
 
     /// Forgets everything of a transport.
@@ -80,7 +96,28 @@ impl Demux {
         }
         for path in held.paths {
             self.by_path.remove(&path);
+            self.release(path);
         }
+    }
+
+    fn release(&mut self, path: Path) {
+        if path.local >= self.streams_from {
+            self.released.push(path);
+        }
+    }
+
+    /// A path of a connection that no transport holds any more.
+    pub fn poll_released(&mut self) -> Option<Path> {
+        self.released.pop()
+    }
+
+    /// The connection was closed; returns the transport that had it.
+    pub fn forget_path(&mut self, path: &Path) -> Option<TransportIndex> {
+        let transport = self.by_path.remove(path)?;
+        if let Some(held) = self.held.get_mut(&transport) {
+            held.paths.retain(|known| known != path);
+        }
+        Some(transport)
     }
 
     pub fn addresses(&self) -> usize {
@@ -117,6 +154,23 @@ mod tests {
         assert_eq!(demux.addresses(), ADDRESSES_PER_TRANSPORT_MAX);
         assert_eq!(demux.by_path(&path(199)), Some(7));
         assert_eq!(demux.by_path(&path(1)), None);
+    }
+
+    #[test]
+    fn connections_that_nobody_holds_are_told_once() {
+        let mut demux = Demux::new(1);
+        let stream = |port: u16| Path { local: 1, ..path(port) };
+        for port in 1..=ADDRESSES_PER_TRANSPORT_MAX as u16 + 1 {
+            demux.learn(1, stream(port));
+        }
+        demux.learn(2, path(1));
+        assert_eq!((demux.poll_released(), demux.poll_released()), (Some(stream(1)), None));
+        assert_eq!((demux.forget_path(&stream(2)), demux.forget_path(&stream(2))), (Some(1), None));
+        demux.remove(2);
+        assert_eq!(demux.poll_released(), None, "datagrams need no closing");
+        demux.remove(1);
+        let released = std::iter::from_fn(|| demux.poll_released()).count();
+        assert_eq!((released, demux.addresses()), (ADDRESSES_PER_TRANSPORT_MAX - 1, 0));
     }
 
     #[test]

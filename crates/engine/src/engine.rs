@@ -8,6 +8,7 @@ use slab::Slab;
 use sluicegate_contract::meter::Meters;
 use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, Event, SessionKey, TrackKey, WorkerKey};
+use sluicegate_transport::address::{Carrier, LocalAddress};
 use sluicegate_transport::certificate::Certificate;
 
 use crate::data::up::UpQueue;
@@ -27,8 +28,8 @@ use crate::timer::Timers;
 pub struct EngineConfig {
     /// The worker's own name among its peers.
     pub worker: WorkerKey,
-    /// Our addresses as clients know them, in the order of the worker's sockets.
-    pub candidates: Vec<SocketAddr>,
+    /// Our addresses as clients know them, in the order of the worker's sockets: those of UDP first.
+    pub candidates: Vec<LocalAddress>,
     /// Shared by every PeerConnection of the process.
     pub certificate: Certificate,
     /// For the NTP times of sender reports.
@@ -78,11 +79,13 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(config: EngineConfig) -> Self {
+        let streams_from = config.candidates.iter().position(|local| local.carrier == Carrier::TcpPassive);
+        let streams_from = streams_from.unwrap_or(config.candidates.len()) as u16;
         Self {
             publications: Slab::new(),
             subscriptions: Slab::new(),
             links: Slab::new(),
-            demux: Demux::default(),
+            demux: Demux::new(streams_from),
             pacer: Pacer::default(),
             meters: Meters::default(),
             sessions: Slab::new(),
@@ -140,6 +143,27 @@ impl Engine {
             self.service_dirty(now);
             self.flush_outbox(sink);
         }
+    }
+
+    /// The peer has proven that it receives on `path`, and a transport holds it.
+    pub fn has_path(&self, path: &Path) -> bool {
+        self.demux.by_path(path).is_some()
+    }
+
+    /// The connection of `path` is no more.
+    pub fn handle_path_closed(&mut self, path: &Path) {
+        if let Some(link) = self.demux.forget_path(path)
+            && let Some(state) = self.links.get_mut(link as usize)
+            && state.path == Some(*path)
+        {
+            // until the peer nominates another one
+            state.path = None;
+        }
+    }
+
+    /// The next connection that no transport holds any more.
+    pub fn poll_released(&mut self) -> Option<Path> {
+        self.demux.poll_released()
     }
 
     /// The next report to the control plane.

@@ -27,4 +27,5 @@ mod service;
 
 pub use engine::{Engine, EngineConfig, Reason};
 pub use sluicegate_transport::TransportError as CertificateError;
+pub use sluicegate_transport::address::{Carrier, LocalAddress};
 pub use sluicegate_transport::certificate::Certificate;

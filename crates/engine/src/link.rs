@@ -14,6 +14,9 @@ use crate::demux::Path;
 const DISCONNECTED_AFTER: Duration = Duration::from_secs(10);
 /// So much later it will not come back by itself (LiveKit: ICE failed).
 const FAILED_AFTER: Duration = Duration::from_secs(15);
+/// Nothing on the path in use for this long, but a check on another one: the client is there now. Clients check every 2.5 s to 5 s, and
+/// reports come each second where there is media.
+const PATH_SILENT_AFTER: Duration = Duration::from_secs(3);
 /// Receiver and sender reports (LiveKit: RR 1 s; SR 3 s, ours more often, because they carry the lip-sync).
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// The first report comes early: it brings the subscriber's clock and our first round-trip time.
@@ -34,6 +37,8 @@ pub struct Link {
     pub session: u32,
     pub target: PcTarget,
     pub last_heard: Instant,
+    /// When something authentic came on `path`.
+    path_heard: Instant,
     pub state: Option<TransportState>,
     pub report_due: Option<Instant>,
     /// Sender of our feedback: never the SSRC of media.
@@ -54,6 +59,7 @@ impl Link {
             session,
             target,
             last_heard: now,
+            path_heard: now,
             state: None,
             report_due: None,
             feedback_ssrc,
@@ -64,8 +70,22 @@ impl Link {
     }
 
     /// Something authentic arrived.
-    pub fn heard(&mut self, now: Instant) {
+    pub fn heard(&mut self, now: Instant, path: Path) {
         self.last_heard = now;
+        if self.path == Some(path) {
+            self.path_heard = now;
+        }
+    }
+
+    /// An authentic check came on `path`. Media goes to the pair that was nominated last. Where a NAT gave the client another address
+    /// in the middle of a call, the check that keeps the nominated pair alive comes from there, and the old path is silent; not every
+    /// client says USE-CANDIDATE again.
+    pub fn checked(&mut self, now: Instant, path: Path, nominated: bool) {
+        let is_silent = now.saturating_duration_since(self.path_heard) >= PATH_SILENT_AFTER;
+        if nominated || self.path.is_some() && is_silent {
+            self.path = Some(path);
+        }
+        self.heard(now, path);
     }
 
     /// The state that follows from the silence, if it differs from the last one reported. Only a link that was up can go down.
@@ -166,5 +186,57 @@ impl Routes {
 
     pub fn remove_publication(&mut self, publication: u32) {
         self.0.retain(|(_, route)| route.publication != publication);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use sluicegate_transport::address::LocalAddress;
+    use sluicegate_transport::certificate::Certificate;
+    use sluicegate_transport::negotiate::Role;
+    use sluicegate_transport::transport::TransportConfig;
+
+    use super::*;
+
+    fn link(now: Instant) -> Link {
+        let config = TransportConfig {
+            role: Role::Answer,
+            single_pc: true,
+            ice_lite: true,
+            controlling: false,
+            certificate: &Certificate::generate().unwrap(),
+            candidates: &[LocalAddress::udp(SocketAddr::from(([192, 0, 2, 1], 7882)))],
+            worker: 0,
+            publish_codecs: &[],
+            subscribe_codecs: &[],
+            session_id: 1,
+            first_ssrc: 1,
+        };
+        Link::new(now, Transport::new(now, config), 0, PcTarget::Publisher, 1)
+    }
+
+    fn path(port: u16) -> Path {
+        Path { local: 0, remote: SocketAddr::from(([198, 51, 100, 1], port)) }
+    }
+
+    #[test]
+    fn media_follows_nominations_and_whoever_moved() {
+        let now = Instant::now();
+        let at = |secs: f32| now + Duration::from_secs_f32(secs);
+        let mut link = link(now);
+        link.checked(at(9.0), path(1), false);
+        assert_eq!(link.path, None, "a check alone nominates nothing");
+        link.checked(at(10.0), path(1), true);
+        link.checked(at(10.5), path(2), false);
+        assert_eq!(link.path, Some(path(1)), "another way is tried beside the one in use");
+        link.heard(at(12.0), path(1));
+        link.checked(at(14.9), path(2), false);
+        assert_eq!(link.path, Some(path(1)));
+        link.checked(at(15.0), path(3), false);
+        assert_eq!(link.path, Some(path(3)), "the NAT gave it another address");
+        link.checked(at(15.1), path(2), true);
+        assert_eq!(link.path, Some(path(2)));
     }
 }

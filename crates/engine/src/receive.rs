@@ -23,11 +23,11 @@ impl Engine {
                 None => self.meters.dropped_strangers += 1,
             },
             Kind::Rtp => match self.demux.by_path(&path) {
-                Some(link) => self.receive_rtp(now, link, datagram),
+                Some(link) => self.receive_rtp(now, link, path, datagram),
                 None => self.meters.dropped_strangers += 1,
             },
             Kind::Rtcp => match self.demux.by_path(&path) {
-                Some(link) => self.receive_rtcp(now, link, datagram),
+                Some(link) => self.receive_rtcp(now, link, path, datagram),
                 None => self.meters.dropped_strangers += 1,
             },
             Kind::Other => self.meters.dropped_malformed += 1,
@@ -42,26 +42,22 @@ impl Engine {
         };
         let Some(state) = self.links.get_mut(link as usize) else { return };
         if let Some(check) = ice::verify_check(datagram, state.transport.connection.local_password()) {
-            state.heard(now);
+            state.checked(now, path, check.use_candidate);
             self.demux.learn(link, path);
-            // media goes to the pair that was nominated last
-            if check.use_candidate {
-                state.path = Some(path);
-            }
         }
         self.receive_control(now, link, path, datagram);
     }
 
     fn receive_control(&mut self, now: Instant, link: u32, path: Path, datagram: &[u8]) {
-        let Some(destination) = self.config.candidates.get(usize::from(path.local)).copied() else { return };
+        let Some(local) = self.config.candidates.get(usize::from(path.local)).copied() else { return };
         let Some(state) = self.links.get_mut(link as usize) else { return };
-        state.transport.connection.handle_datagram(now, path.remote, destination, datagram);
+        state.transport.connection.handle_datagram(now, path.remote, local, datagram);
         let session = state.session;
         self.check_fault(session, Fault::Datagram);
         self.touch(session);
     }
 
-    fn receive_rtp(&mut self, now: Instant, link: u32, datagram: &mut [u8]) {
+    fn receive_rtp(&mut self, now: Instant, link: u32, path: Path, datagram: &mut [u8]) {
         let Ok(header) = RtpHeader::parse(datagram) else {
             self.meters.dropped_malformed += 1;
             return;
@@ -75,7 +71,7 @@ impl Engine {
             self.meters.dropped_unauthentic += 1;
             return;
         };
-        state.heard(now);
+        state.heard(now, path);
         let Some(plaintext) = datagram.get(..opened.len) else { return };
         let route = match state.routes.get(header.ssrc) {
             Some(route) => Some(route),

@@ -7,6 +7,7 @@ use sluicegate_rtp::ntp::{self, NtpTime};
 use sluicegate_rtp::rtcp::{Compound, Dlrr, Packet, ReportBlock};
 use sluicegate_sfu::receiver::Layer;
 
+use crate::demux::Path;
 use crate::engine::Engine;
 use crate::pacer::Descriptor;
 
@@ -16,14 +17,14 @@ const PACKETS_MAX: usize = 64;
 const RESENDS_MAX: usize = 256;
 
 impl Engine {
-    pub(crate) fn receive_rtcp(&mut self, now: Instant, link: u32, datagram: &mut [u8]) {
+    pub(crate) fn receive_rtcp(&mut self, now: Instant, link: u32, path: Path, datagram: &mut [u8]) {
         let Some(state) = self.links.get_mut(link as usize) else { return };
         let opened = state.transport.connection.opener().and_then(|opener| opener.open_rtcp(datagram).ok());
         let Some(plaintext) = opened.and_then(|len| datagram.get(..len)) else {
             self.meters.dropped_unauthentic += 1;
             return;
         };
-        state.heard(now);
+        state.heard(now, path);
         for packet in Compound::parse(plaintext).take(PACKETS_MAX) {
             self.rtcp_packet(now, link, &packet);
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use sluicegate_contract::command::Fault;
 use sluicegate_contract::event::TransportState;
 use sluicegate_contract::{Event, Relay};
+use sluicegate_transport::address::LocalAddress;
 use sluicegate_transport::connection::Output;
 
 use crate::demux::Path;
@@ -66,19 +67,12 @@ impl Engine {
         }
         while let Some(output) = self.links.get_mut(link as usize).and_then(|state| state.transport.connection.poll_output()) {
             match output {
-                Output::Transmit { source, destination, contents } => {
-                    let local = self.config.candidates.iter().position(|candidate| *candidate == source);
-                    let Some(local) = local.and_then(|at| u16::try_from(at).ok()) else { continue };
-                    let path = Path { local, remote: destination };
-                    // before anybody nominated a pair, DTLS shows which one works
-                    if let Some(state) = self.links.get_mut(link as usize)
-                        && state.path.is_none()
-                        && contents.first().is_some_and(|first| (20..64).contains(first))
-                    {
-                        state.path = Some(path);
-                        self.demux.learn(link, path);
+                Output::Transmit { carrier, source, destination, contents } => {
+                    let same = |local: &LocalAddress| local.address == source && local.carrier == carrier;
+                    let local = self.config.candidates.iter().position(same);
+                    if let Some(local) = local.and_then(|at| u16::try_from(at).ok()) {
+                        self.transmit(link, Path { local, remote: destination }, &contents);
                     }
-                    self.outbox.push(path, &contents);
                 }
                 Output::Connected => self.report_state(link, TransportState::Connected),
                 Output::ChannelOpen { id, label, .. } => self.channel_opened(now, link, id, &label),
@@ -92,6 +86,23 @@ impl Engine {
                 Output::Failed(_) => self.report_state(link, TransportState::Failed),
             }
         }
+    }
+
+    /// A packet that the connection wants to send on `path`.
+    fn transmit(&mut self, link: u32, mut path: Path, contents: &[u8]) {
+        let Some(state) = self.links.get_mut(link as usize) else { return };
+        if contents.first().is_some_and(|first| (20..64).contains(first)) {
+            match state.path {
+                // str0m follows nominations alone; where the media goes, there the client is
+                Some(in_use) => path = in_use,
+                // before anybody nominated a pair, DTLS shows which one works
+                None => {
+                    state.path = Some(path);
+                    self.demux.learn(link, path);
+                }
+            }
+        }
+        self.outbox.push(path, contents);
     }
 
     fn report_state(&mut self, link: u32, next: TransportState) {

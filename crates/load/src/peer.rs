@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use sluicegate_rtp::codec::Codec;
+use sluicegate_transport::address::LocalAddress;
 use sluicegate_transport::certificate::Certificate;
 use sluicegate_transport::connection::{ChannelId, Output, Sent};
 use sluicegate_transport::negotiate::Role;
@@ -29,7 +30,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(now: Instant, role: Role, local: SocketAddr, certificate: &Certificate, first_ssrc: u32) -> Self {
-        let candidates = [local];
+        let candidates = [LocalAddress::udp(local)];
         let transport = Transport::new(
             now,
             TransportConfig {
@@ -39,6 +40,7 @@ impl Peer {
                 controlling: true,
                 certificate,
                 candidates: &candidates,
+                worker: 0,
                 publish_codecs: &Codec::ALL,
                 subscribe_codecs: &Codec::ALL,
                 session_id: u64::from(first_ssrc),

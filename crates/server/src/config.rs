@@ -8,6 +8,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 pub use document::Document;
@@ -75,7 +76,7 @@ pub struct Prometheus {
     pub password: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Rtc {
     /// First and last.
@@ -86,10 +87,14 @@ pub struct Rtc {
     pub worker_warm_percent: Option<u32>,
     pub port_range_start: u16,
     pub port_range_end: u16,
+    /// 0: none.
     pub tcp_port: u16,
     pub node_ip: Vec<IpAddr>,
     pub use_ice_lite: bool,
+    pub use_external_ip: bool,
+    pub external_ip_only: bool,
     pub interfaces: Interfaces,
+    pub ips: Ips,
     pub enable_loopback_candidate: bool,
     pub stun_servers: Vec<String>,
 }
@@ -99,6 +104,14 @@ pub struct Rtc {
 pub struct Interfaces {
     pub includes: Vec<String>,
     pub excludes: Vec<String>,
+}
+
+/// Networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Ips {
+    pub includes: Vec<IpNet>,
+    pub excludes: Vec<IpNet>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -128,6 +141,7 @@ pub struct Limit {
 
 /// LiveKit's.
 pub const HTTP_PORT: u16 = 7880;
+const TCP_PORT: u16 = 7881;
 const MEDIA_PORT_DEV: u16 = 7882;
 const MEDIA_RANGE: (u16, u16) = (50_000, 60_000);
 
@@ -147,6 +161,27 @@ impl Default for Config {
             rtc: Rtc::default(),
             room: Room::default(),
             limit: Limit::default(),
+        }
+    }
+}
+
+impl Default for Rtc {
+    fn default() -> Self {
+        Self {
+            udp_port: None,
+            workers: 0,
+            worker_warm_percent: None,
+            port_range_start: 0,
+            port_range_end: 0,
+            tcp_port: TCP_PORT,
+            node_ip: Vec::new(),
+            use_ice_lite: false,
+            use_external_ip: false,
+            external_ip_only: false,
+            interfaces: Interfaces::default(),
+            ips: Ips::default(),
+            enable_loopback_candidate: false,
+            stun_servers: Vec::new(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod load_test;
 mod logging;
 mod media;
 mod shutdown;
+mod stun;
 mod token;
 mod wire;
 
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 
 use cli::{Action, Asked};
 use config::Config;
+use media::Media;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -88,8 +90,8 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         0 => Vec::new(),
         port => listen(config, port).await?,
     };
-    let media = media::start(config)?;
-    let control = Control::start(control_config, media.port);
+    let Media { port, udp_ports, tcp_port } = media::start(config)?;
+    let control = Control::start(control_config, port);
     let address = listeners.first().map(TcpListener::local_addr).transpose()?;
     for listener in listeners {
         let control = control.clone();
@@ -99,7 +101,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         let control = control.clone();
         tokio::spawn(async move { control.serve_metrics(listener).await });
     }
-    announce(config, address, &media.udp_ports)?;
+    announce(config, address, &udp_ports, tcp_port)?;
     signals.next().await;
     shutdown::stop(&control, &mut signals).await;
     Ok(())
@@ -131,7 +133,7 @@ async fn listen(config: &Config, port: u16) -> Result<Vec<TcpListener>, Failure>
 }
 
 /// What people and scripts wait for; the last line comes exactly once, when everything is listening.
-fn announce(config: &Config, address: Option<SocketAddr>, udp_ports: &[u16]) -> Result<(), Failure> {
+fn announce(config: &Config, address: Option<SocketAddr>, udp_ports: &[u16], tcp_port: Option<u16>) -> Result<(), Failure> {
     let port = address.map_or(config.port, |address| address.port());
     let host = match address.map(|address| address.ip()) {
         Some(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
@@ -151,7 +153,8 @@ fn announce(config: &Config, address: Option<SocketAddr>, udp_ports: &[u16]) -> 
         println!("  join token  for room {room} as {identity}:\n{token}");
     }
     let udp_ports: Vec<String> = udp_ports.iter().map(ToString::to_string).collect();
-    println!("sluicegate ready url={url} media=udp:{}", udp_ports.join(","));
+    let tcp_port = tcp_port.map(|port| format!(" tcp:{port}")).unwrap_or_default();
+    println!("sluicegate ready url={url} media=udp:{}{tcp_port}", udp_ports.join(","));
     Ok(())
 }
 
@@ -164,6 +167,9 @@ fn ports(config: &Config) -> String {
     let mut text = format!("TCP ports\n  {:<12} HTTP, WebSocket, Twirp\n", config.port);
     if config.metrics_port() != 0 {
         text += &format!("  {:<12} metrics\n", config.metrics_port());
+    }
+    if config.rtc.tcp_port != 0 {
+        text += &format!("  {:<12} media over TCP\n", config.rtc.tcp_port);
     }
     let (first, last) = config.media_ports();
     let range = if first == last { first.to_string() } else { format!("{first}-{last}") };

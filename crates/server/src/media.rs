@@ -11,11 +11,14 @@ use sluicegate_contract::meter::Meters;
 use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, WorkerKey};
 use sluicegate_control::{MediaPort, WorkerPort};
-use sluicegate_worker::{Certificate, Full, Offload, Report, SOCKET_BUFFER_BYTES, UdpPort, UdpPorts, Worker, WorkerConfig};
+use sluicegate_worker::{
+    Certificate, Full, Offload, Port, Report, SOCKET_BUFFER_BYTES, TcpPort, UdpPort, UdpPorts, Worker, WorkerConfig,
+};
 use tokio::sync::{mpsc, watch};
 
-use crate::addresses;
+use crate::addresses::{self, Local};
 use crate::config::Config;
+use crate::stun;
 
 /// How soon a command that the worker had no room for is offered again.
 const BUSY_WAIT: Duration = Duration::from_micros(500);
@@ -28,12 +31,13 @@ pub struct Media {
     pub port: MediaPort,
     /// UDP ports that are bound, one per worker.
     pub udp_ports: Vec<u16>,
+    pub tcp_port: Option<u16>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
-    #[error("cannot open UDP port {port} on {address}: {error}")]
-    Bind { address: IpAddr, port: u16, error: io::Error },
+    #[error("cannot open {kind} port {port} on {address}: {error}")]
+    Bind { kind: &'static str, address: IpAddr, port: u16, error: io::Error },
     #[error(transparent)]
     Worker(#[from] sluicegate_worker::WorkerError),
 }
@@ -42,9 +46,13 @@ pub enum MediaError {
 pub fn start(config: &Config) -> Result<Media, MediaError> {
     let (first, _) = config.media_ports();
     let offload = offload();
-    let udp = (0..config.workers()).map(|index| open(config, port_of(first, index), offload)).collect::<Result<Vec<_>, _>>()?;
-    let advertised: Vec<_> = udp.iter().map(UdpPorts::advertised).collect();
-    tracing::info!(candidates = ?advertised, "media addresses that clients are told, by worker");
+    let locals = locals(config);
+    let udp = (0..config.workers()).map(|index| open(&locals, port_of(first, index), offload)).collect::<Result<Vec<_>, _>>()?;
+    let tcp = match config.rtc.tcp_port {
+        0 => Vec::new(),
+        port => listen(&locals, port)?,
+    };
+    log_addresses(&udp, &tcp);
     warn_of_small_buffers(&udp);
     let (events, received) = mpsc::channel(EVENTS_MAX * udp.len());
     let (meters_senders, meters): (Vec<_>, Vec<_>) = udp.iter().map(|_| watch::channel(Meters::default())).unzip();
@@ -73,15 +81,16 @@ pub fn start(config: &Config) -> Result<Media, MediaError> {
         let certificate = certificate.clone();
         WorkerConfig { name: format!("media-{index}"), udp, certificate, wall_clock }
     };
-    let workers = Worker::start_all(udp.into_iter().enumerate().map(worker_config).collect(), report)?;
+    let udp_ports = udp.iter().filter_map(|ports| ports.0.first()).map(|port| port.local.address.port()).collect();
+    let tcp_port = tcp.first().map(|port| port.local.address.port());
+    let workers = Worker::start_all(udp.into_iter().enumerate().map(worker_config).collect(), tcp, report)?;
     let port = |(worker, meters)| {
         let (commands, taken) = mpsc::channel(COMMANDS_MAX);
         tokio::spawn(pass_on(taken, worker));
         WorkerPort { commands, meters }
     };
     let workers = workers.into_iter().zip(meters).map(port).collect();
-    let udp_ports = advertised.iter().filter_map(|addresses| addresses.first()).map(SocketAddr::port).collect();
-    Ok(Media { port: MediaPort { workers, events: received, is_behind }, udp_ports })
+    Ok(Media { port: MediaPort { workers, events: received, is_behind }, udp_ports, tcp_port })
 }
 
 /// A free one each where the first is 0.
@@ -96,16 +105,39 @@ fn offload() -> Offload {
     }
 }
 
-fn open(config: &Config, port: u16, offload: Offload) -> Result<UdpPorts, MediaError> {
-    let locals = addresses::local(&config.rtc, &addresses::of_this_machine());
-    let open = |local: addresses::Local| {
-        UdpPort::bind(SocketAddr::new(local.bind, port), local.advertised, offload).map_err(|error| MediaError::Bind {
-            address: local.bind,
-            port,
-            error,
-        })
+/// What may take a moment: STUN.
+fn locals(config: &Config) -> Vec<Local> {
+    let rtc = &config.rtc;
+    let servers = if rtc.stun_servers.is_empty() {
+        stun::DEFAULT_SERVERS.iter().map(ToString::to_string).collect()
+    } else {
+        rtc.stun_servers.clone()
     };
-    locals.into_iter().map(open).collect::<Result<_, _>>().map(UdpPorts)
+    addresses::with_external(rtc, &addresses::of_this_machine(), |asked| stun::discover(asked, &servers, stun::PATIENCE))
+}
+
+fn port(local: &Local, port: u16) -> Port {
+    Port { bind: SocketAddr::new(local.bind, port), advertised: local.advertised, external: local.external }
+}
+
+fn open(locals: &[Local], number: u16, offload: Offload) -> Result<UdpPorts, MediaError> {
+    let failed = |local: &Local, error| MediaError::Bind { kind: "UDP", address: local.bind, port: number, error };
+    let open = |local: &Local| UdpPort::bind(&port(local, number), offload).map_err(|error| failed(local, error));
+    locals.iter().map(open).collect::<Result<_, _>>().map(UdpPorts)
+}
+
+fn listen(locals: &[Local], number: u16) -> Result<Vec<TcpPort>, MediaError> {
+    let failed = |local: &Local, error| MediaError::Bind { kind: "TCP", address: local.bind, port: number, error };
+    let listen = |local: &Local| TcpPort::bind(&port(local, number)).map_err(|error| failed(local, error));
+    locals.iter().map(listen).collect()
+}
+
+fn log_addresses(udp: &[UdpPorts], tcp: &[TcpPort]) {
+    let tcp = tcp.iter().map(|port| port.local.to_string());
+    for (worker, ports) in udp.iter().enumerate() {
+        let all: Vec<String> = ports.locals().iter().map(ToString::to_string).chain(tcp.clone()).collect();
+        tracing::info!("media addresses that clients of worker {worker} are told: {}", all.join(", "));
+    }
 }
 
 /// Small buffers lose packets in bursts; how to get the ones that were asked for.

@@ -73,13 +73,13 @@ fn a_bad_start_says_why() {
     assert_eq!(complaint(&["--nonsense"]).0, Some(2));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let (code, text) = complaint(&["--dev", "--port", &port, "--udp-port", "0"]);
+    let (code, text) = complaint(&["--dev", "--port", &port, "--udp-port", "0", "--rtc.tcp_port=0"]);
     assert_eq!((code, text.contains(&format!("cannot listen on 127.0.0.1 port {port}"))), (Some(1), true), "{text}");
 }
 
 #[test]
 fn it_starts_answers_and_stops() {
-    let mut child = command(&["--dev", "--port", "0", "--udp-port", "0"])
+    let mut child = command(&["--dev", "--port", "0", "--udp-port", "0", "--rtc.tcp_port=0"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

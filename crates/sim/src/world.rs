@@ -12,7 +12,7 @@ use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Event, Relay, RoomKey, SessionKey, WorkerKey};
 use sluicegate_engine::demux::Path;
 use sluicegate_engine::sink::EachDatagram;
-use sluicegate_engine::{Certificate, Engine, EngineConfig};
+use sluicegate_engine::{Certificate, Engine, EngineConfig, LocalAddress};
 use sluicegate_load::{Arrival, Client, ClientConfig, Output, PublishSpec};
 use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::pb;
@@ -91,7 +91,7 @@ impl World {
         let clock = WallClock::new(now, BEGIN_UNIX);
         let config = |worker| EngineConfig {
             worker: WorkerKey::local(worker as u16),
-            candidates: vec![server(worker)],
+            candidates: vec![LocalAddress::udp(server(worker))],
             certificate: certificate.clone(),
             wall_clock: clock,
         };
@@ -196,6 +196,13 @@ impl World {
     pub fn input(&mut self, room: usize, input: Input) {
         self.rooms[room].handle_input(self.now, input);
         self.settle();
+    }
+
+    /// A NAT in front of the client gives its sockets other addresses; what comes to the old ones is lost.
+    pub fn rebind(&mut self, index: usize) {
+        for address in &mut self.nodes[index].addresses {
+            address.set_port(address.port() + 1);
+        }
     }
 
     /// Runs until `end`.

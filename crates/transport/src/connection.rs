@@ -10,10 +10,11 @@ use std::time::Instant;
 use str0m::channel::{ChannelConfig, Reliability};
 use str0m::config::Fingerprint as PeerFingerprint;
 use str0m::ice::IceCreds;
-use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, Event, Input, Output as RtcOutput, Rtc, RtcConfig};
+use str0m::net::Receive;
+use str0m::{Event, Input, Output as RtcOutput, Rtc, RtcConfig};
 
 use crate::TransportError;
+use crate::address::{self, Carrier, LocalAddress};
 use crate::certificate::Certificate;
 use crate::data::{Channels, MESSAGE_MAX, SCTP_BUFFER_MAX};
 use crate::dtls_keys::{self, KeySlot};
@@ -27,7 +28,9 @@ pub use crate::data::{ChannelId, ChannelPromise};
 pub struct ConnectionConfig<'a> {
     pub certificate: &'a Certificate,
     /// Our addresses, as host candidates.
-    pub candidates: &'a [SocketAddr],
+    pub candidates: &'a [LocalAddress],
+    /// Begins our user name fragments ([`ice::worker_of`]).
+    pub worker: u16,
     pub ice_lite: bool,
     /// We nominate (the side of a client).
     pub controlling: bool,
@@ -65,6 +68,7 @@ pub enum Sent {
 #[derive(Debug)]
 pub enum Output {
     Transmit {
+        carrier: Carrier,
         source: SocketAddr,
         destination: SocketAddr,
         contents: Vec<u8>,
@@ -93,6 +97,7 @@ pub enum Output {
 /// One PeerConnection's transport.
 pub struct Connection {
     rtc: Rtc,
+    worker: u16,
     ufrag: String,
     pwd: String,
     fingerprint: String,
@@ -123,13 +128,12 @@ impl Connection {
             .set_ice_lite(config.ice_lite)
             .set_rtp_mode(true)
             .set_sctp_max_buffered_amount(SCTP_BUFFER_MAX)
-            .set_sctp_max_message_size(MESSAGE_MAX);
+            .set_sctp_max_message_size(MESSAGE_MAX)
+            .set_local_ice_credentials(ice::credentials(config.worker));
         settings = settings.set_stats_interval(None);
         let mut rtc = dtls_keys::with_slot(&slot, || settings.build(now));
-        for address in config.candidates {
-            if let Ok(candidate) = Candidate::host(*address, Protocol::Udp) {
-                rtc.add_local_candidate(candidate);
-            }
+        for local in config.candidates.iter().filter_map(address::candidate) {
+            rtc.add_local_candidate(local);
         }
         let mut direct = rtc.direct_api();
         direct.set_ice_controlling(config.controlling);
@@ -137,6 +141,7 @@ impl Connection {
         let fingerprint = direct.local_dtls_fingerprint().to_string();
         Self {
             rtc,
+            worker: config.worker,
             ufrag,
             pwd: pass,
             fingerprint,
@@ -199,7 +204,7 @@ impl Connection {
 
     /// The peer restarted ICE: new credentials on both sides, the keys stay (RFC 8445 §2.4).
     pub fn restart_ice(&mut self, now: Instant, ufrag: &str, pwd: &str) {
-        let ours = IceCreds::new();
+        let ours = ice::credentials(self.worker);
         (self.ufrag, self.pwd) = (ours.ufrag.clone(), ours.pass.clone());
         self.remote_addresses.restart();
         ufrag.clone_into(&mut self.remote_ufrag);
@@ -221,15 +226,15 @@ impl Connection {
         Ok(())
     }
 
-    /// A datagram of STUN or DTLS. `destination` is the local candidate it came to.
-    pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, datagram: &[u8]) {
+    /// A packet of STUN or DTLS that came to one of our addresses.
+    pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, local: LocalAddress, datagram: &[u8]) {
         // STUN begins with two zero bits and 0 or 1 (RFC 7983)
         let is_stun = datagram.first().is_some_and(|first| *first < 4);
         if self.failed || is_stun && !self.admits(source, datagram) {
             return;
         }
         // what str0m cannot parse is a stranger's
-        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else {
+        let Ok(receive) = Receive::new(local.carrier.protocol(), source, local.address, datagram) else {
             return;
         };
         let result = self.rtc.handle_input(Input::Receive(now, receive));
@@ -344,7 +349,9 @@ impl Connection {
                 }
                 Ok(RtcOutput::Transmit(transmit)) => {
                     let (source, destination) = (transmit.source, transmit.destination);
-                    self.outputs.push_back(Output::Transmit { source, destination, contents: transmit.contents.to_vec() });
+                    // of other protocols we have no candidates
+                    let Some(carrier) = Carrier::of(transmit.proto) else { continue };
+                    self.outputs.push_back(Output::Transmit { carrier, source, destination, contents: transmit.contents.to_vec() });
                 }
                 Ok(RtcOutput::Event(event)) => self.event(event),
                 Err(error) => {

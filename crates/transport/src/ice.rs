@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use aws_lc_rs::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY};
 use str0m::Candidate;
-use str0m::ice::StunMessage;
+use str0m::ice::{IceCreds, StunMessage};
 use str0m::net::Protocol;
 
 use crate::TransportError;
@@ -57,6 +57,22 @@ pub fn stun_username_ufrag(datagram: &[u8]) -> Option<&str> {
         }
         at += 4 + length.next_multiple_of(4);
     }
+}
+
+/// Characters of a user name fragment that name the worker.
+const WORKER_DIGITS: usize = 4;
+
+/// New credentials of a transport of this worker: whoever accepts a connection can tell from a check whose it is.
+pub(crate) fn credentials(worker: u16) -> IceCreds {
+    let random = IceCreds::new();
+    IceCreds { ufrag: format!("{worker:0WORKER_DIGITS$x}{}", random.ufrag), pass: random.pass }
+}
+
+/// The worker whose transport has this user name fragment; none: it is not ours.
+pub fn worker_of(ufrag: &str) -> Option<u16> {
+    let digits = ufrag.get(..WORKER_DIGITS)?;
+    // from_str_radix takes a sign, too
+    digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 /// An authentic binding request.

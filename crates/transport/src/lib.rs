@@ -2,6 +2,7 @@
 //!
 //! Sans-IO like everything below the shells. str0m's own media plane is never used: RTP and RTCP do not touch it.
 
+pub mod address;
 pub mod certificate;
 pub mod connection;
 pub mod data;

@@ -1,10 +1,10 @@
 //! One PeerConnection: its description and its connection, kept in step.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use sluicegate_rtp::codec::Codec;
 
+use crate::address::{self, LocalAddress};
 use crate::certificate::Certificate;
 use crate::connection::{Connection, ConnectionConfig};
 use crate::negotiate::{LocalParameters, NegotiateError, Negotiation, NegotiationConfig, OfferedSection, PublishHint, Role};
@@ -19,7 +19,9 @@ pub struct TransportConfig<'a> {
     pub controlling: bool,
     pub certificate: &'a Certificate,
     /// Our addresses, told as host candidates.
-    pub candidates: &'a [SocketAddr],
+    pub candidates: &'a [LocalAddress],
+    /// Our user name fragments begin with it, so that whoever sees a check knows whose it is.
+    pub worker: u16,
     /// What the peer may send.
     pub publish_codecs: &'a [Codec],
     /// What we may send.
@@ -45,6 +47,7 @@ impl Transport {
             ConnectionConfig {
                 certificate: config.certificate,
                 candidates: config.candidates,
+                worker: config.worker,
                 ice_lite: config.ice_lite,
                 controlling: config.controlling,
             },
@@ -56,7 +59,7 @@ impl Transport {
                 pwd: connection.local_password().to_owned(),
                 fingerprint: connection.fingerprint().to_owned(),
                 ice_lite: config.ice_lite,
-                candidates: candidate_lines(config.candidates),
+                candidates: address::candidate_lines(config.candidates),
             },
             single_pc: config.single_pc,
             publish: config.publish_codecs.to_vec(),
@@ -103,13 +106,4 @@ impl Transport {
             let _ = self.connection.add_remote_candidate(candidate);
         }
     }
-}
-
-/// Host candidates as the description writes them (RFC 8839 §5.1), the first address preferred.
-fn candidate_lines(addresses: &[SocketAddr]) -> Vec<String> {
-    let line = |(index, address): (usize, &SocketAddr)| {
-        let priority = (126u32 << 24) | ((65_535u32.saturating_sub(index as u32)) << 8) | 255;
-        format!("candidate:{} 1 udp {priority} {} {} typ host generation 0", index + 1, address.ip(), address.port())
-    };
-    addresses.iter().enumerate().map(line).collect()
 }

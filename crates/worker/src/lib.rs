@@ -12,8 +12,10 @@ pub mod worker;
 mod batch;
 mod offload;
 mod peer;
+pub mod tcp;
 
 pub use mailbox::{CommandSender, Full};
-pub use sluicegate_engine::{Certificate, CertificateError};
-pub use udp::{Offload, SOCKET_BUFFER_BYTES, UdpPort, UdpPorts};
+pub use sluicegate_engine::{Certificate, CertificateError, LocalAddress};
+pub use tcp::TcpPort;
+pub use udp::{Offload, Port, SOCKET_BUFFER_BYTES, UdpPort, UdpPorts};
 pub use worker::{Report, Worker, WorkerConfig, WorkerError};

@@ -14,6 +14,8 @@ use sluicegate_contract::relay::RelayBatch;
 use sluicegate_contract::{Relay, WorkerKey};
 use sluicegate_engine::Engine;
 
+use crate::tcp::Handover;
+
 /// Mails of one peer taken per tick.
 const MAILS_PER_TICK: usize = 64;
 /// Used batches on their way back.
@@ -23,6 +25,8 @@ const SPENT_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) enum Mail {
     Relay(Relay),
+    /// A TCP connection that the sender accepted.
+    Connection(Box<Handover>),
 }
 
 /// How to wake a worker out of its wait for datagrams, and whether that is needed.
@@ -80,13 +84,15 @@ struct FromPeer {
 #[derive(Debug)]
 pub(crate) struct Peers {
     pub bell: Bell,
+    /// Connections that other workers accepted for us.
+    pub connections: Vec<Handover>,
     to: Vec<ToPeer>,
     from: Vec<FromPeer>,
 }
 
 /// Lanes from each worker to each other one.
 pub(crate) fn mesh(bells: Vec<Bell>) -> Vec<Peers> {
-    let mut all: Vec<Peers> = bells.iter().map(|bell| Peers { bell: bell.clone(), to: Vec::new(), from: Vec::new() }).collect();
+    let mut all: Vec<Peers> = bells.iter().cloned().map(Peers::new).collect();
     for from in 0..bells.len() {
         for (to, bell) in bells.iter().enumerate().filter(|(to, _)| *to != from) {
             let (lane, received) = crossbeam_channel::bounded(RELAY_MAX);
@@ -101,6 +107,17 @@ pub(crate) fn mesh(bells: Vec<Bell>) -> Vec<Peers> {
 }
 
 impl Peers {
+    fn new(bell: Bell) -> Self {
+        Self { bell, connections: Vec::new(), to: Vec::new(), from: Vec::new() }
+    }
+
+    /// Hands a connection to the worker whose it is. Where there is no room it is closed: the client connects again.
+    pub fn hand_over(&mut self, connection: Handover) {
+        if let Some(peer) = self.to.iter_mut().find(|peer| peer.key.index == connection.worker) {
+            peer.has_new |= peer.lane.try_send(Mail::Connection(Box::new(connection))).is_ok();
+        }
+    }
+
     /// Takes what other workers sent. True: there may be more.
     pub fn take(&mut self, now: Instant, engine: &mut Engine) -> bool {
         let mut more = false;
@@ -115,6 +132,7 @@ impl Peers {
                             let _ = peer.spent.try_send(batch);
                         }
                     }
+                    Mail::Connection(connection) => self.connections.push(*connection),
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{UdpSockRef, UdpSocketState};
+use sluicegate_engine::{Carrier, LocalAddress};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::offload;
@@ -12,14 +13,30 @@ use crate::offload;
 /// Asked of the kernel for both directions: a key frame for a few hundred viewers, or a tenth of a second of a full link.
 pub const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
+/// Where a socket is to be bound, and the addresses under which clients will know it; their port follows the bound one.
+#[derive(Clone, Copy, Debug)]
+pub struct Port {
+    pub bind: SocketAddr,
+    pub advertised: IpAddr,
+    /// From outside, where a NAT is in front of `advertised`.
+    pub external: Option<IpAddr>,
+}
+
+impl Port {
+    pub(crate) fn known_as(&self, carrier: Carrier, port: u16) -> LocalAddress {
+        let address = |ip| SocketAddr::new(ip, port);
+        LocalAddress { address: address(self.advertised), carrier, external: self.external.map(address) }
+    }
+}
+
 /// One bound socket and the address under which clients know it.
 #[derive(Debug)]
 pub struct UdpPort {
     pub(crate) socket: mio::net::UdpSocket,
     pub(crate) state: UdpSocketState,
     pub(crate) offload: Offload,
-    /// The candidate's address: the bound one, or the public one in front of it (`node_ip`).
-    pub advertised: SocketAddr,
+    /// As clients know it: the bound address, or the public one in front of it (`node_ip`).
+    pub local: LocalAddress,
     /// Bytes the kernel granted for receiving and for sending.
     pub buffers: (usize, usize),
 }
@@ -43,8 +60,9 @@ impl Offload {
 }
 
 impl UdpPort {
-    /// Binds `bind`; port 0 takes a free one, and the advertised port follows the bound one.
-    pub fn bind(bind: SocketAddr, advertised: IpAddr, offload: Offload) -> io::Result<Self> {
+    /// Binds; port 0 takes a free one.
+    pub fn bind(port: &Port, offload: Offload) -> io::Result<Self> {
+        let bind = port.bind;
         let socket = Socket::new(Domain::for_address(bind), Type::DGRAM, Some(Protocol::UDP))?;
         if bind.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -56,9 +74,9 @@ impl UdpPort {
         let receive = offload.receive && state.gro_segments() > 1;
         go_without(&socket, bind.is_ipv6(), receive);
         let socket = mio::net::UdpSocket::from_std(socket.into());
-        let port = socket.local_addr()?.port();
+        let local = port.known_as(Carrier::Udp, socket.local_addr()?.port());
         let offload = Offload { send: offload.send, receive };
-        Ok(Self { socket, state, offload, advertised: SocketAddr::new(advertised, port), buffers })
+        Ok(Self { socket, state, offload, local, buffers })
     }
 }
 
@@ -96,9 +114,9 @@ fn go_without(socket: &Socket, is_v6: bool, receive_offload: bool) {
 pub struct UdpPorts(pub Vec<UdpPort>);
 
 impl UdpPorts {
-    /// The addresses clients are told, in the engine's order.
-    pub fn advertised(&self) -> Vec<SocketAddr> {
-        self.0.iter().map(|port| port.advertised).collect()
+    /// In the engine's order.
+    pub fn locals(&self) -> Vec<LocalAddress> {
+        self.0.iter().map(|port| port.local).collect()
     }
 
     /// The smallest buffers that any of the sockets was granted: for receiving, and for sending.

@@ -13,12 +13,13 @@ use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, Event, Relay, WorkerKey, meter::Meters};
 use sluicegate_engine::demux::Path;
 use sluicegate_engine::sink::Sink;
-use sluicegate_engine::{Certificate, CertificateError, Engine, EngineConfig};
+use sluicegate_engine::{Certificate, CertificateError, Engine, EngineConfig, LocalAddress};
 
 use crate::mailbox::{self, CommandSender};
 use crate::peer::{self, Bell, Peers};
 use crate::receive::Receiver as Datagrams;
 use crate::send::Sender;
+use crate::tcp::{Tcp, TcpPort};
 use crate::udp::UdpPorts;
 
 /// Commands taken per tick.
@@ -64,42 +65,45 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts one thread per configuration, with lanes between them; the first is worker 0. `report` must not block. The threads
+    /// Starts one thread per configuration, with lanes between them; the first is worker 0 and accepts for all what comes to `tcp`.
+    /// `report` must not block. The threads
     /// end when every [`CommandSender`] is dropped.
     pub fn start_all(
         configs: Vec<WorkerConfig>,
+        tcp: Vec<TcpPort>,
         report: impl FnMut(WorkerKey, Report) + Clone + Send + 'static,
     ) -> Result<Vec<Self>, WorkerError> {
         let polls = configs.iter().map(|_| Poll::new()).collect::<Result<Vec<_>, _>>().map_err(WorkerError::Poll)?;
         let waker = |poll: &Poll| mio::Waker::new(poll.registry(), WAKE).map(Arc::new);
         let wakers = polls.iter().map(waker).collect::<Result<Vec<_>, _>>().map_err(WorkerError::Poll)?;
         let peers = peer::mesh(wakers.iter().cloned().map(Bell::new).collect());
+        let tcp_locals: Vec<LocalAddress> = tcp.iter().map(|port| port.local).collect();
+        let mut listeners = Some(tcp);
         let mut workers = Vec::new();
         for (index, ((config, poll), (waker, peers))) in
             configs.into_iter().zip(polls).zip(wakers.into_iter().zip(peers)).enumerate()
         {
             let worker = WorkerKey::local(u16::try_from(index).unwrap_or(u16::MAX));
             let mut report = report.clone();
-            workers.push(Self::start(worker, config, poll, waker, peers, move |what| report(worker, what))?);
+            let locals = config.udp.locals().into_iter().chain(tcp_locals.iter().copied()).collect();
+            let WorkerConfig { name, udp, certificate, wall_clock } = config;
+            let registry = poll.registry().try_clone().map_err(WorkerError::Poll)?;
+            let listeners = listeners.take().unwrap_or_default();
+            let tcp = Tcp::new(registry, worker.index, udp.0.len() as u16, listeners).map_err(WorkerError::Poll)?;
+            let config = EngineConfig { worker, candidates: locals, certificate, wall_clock };
+            let shell = Shell { name, udp, tcp, poll, waker, peers };
+            workers.push(Self::start(config, shell, move |what| report(worker, what))?);
         }
         Ok(workers)
     }
 
-    fn start(
-        worker: WorkerKey,
-        config: WorkerConfig,
-        poll: Poll,
-        waker: Arc<mio::Waker>,
-        peers: Peers,
-        report: impl FnMut(Report) + Send + 'static,
-    ) -> Result<Self, WorkerError> {
+    fn start(config: EngineConfig, shell: Shell, report: impl FnMut(Report) + Send + 'static) -> Result<Self, WorkerError> {
+        let Shell { name, mut udp, tcp, poll, waker, peers } = shell;
         let (commands, lane) = mailbox::lane(waker);
-        let WorkerConfig { name, mut udp, certificate, wall_clock } = config;
         for (index, port) in udp.0.iter_mut().enumerate() {
             poll.registry().register(&mut port.socket, Token(index), Interest::READABLE).map_err(WorkerError::Poll)?;
         }
         let readable = vec![true; udp.0.len()];
-        let config = EngineConfig { worker, candidates: udp.advertised(), certificate, wall_clock };
         let engine = Engine::new(config.clone());
         let loop_ = Loop {
             poll,
@@ -107,6 +111,7 @@ impl Worker {
             peers,
             udp,
             readable,
+            tcp,
             engine,
             config,
             report,
@@ -126,6 +131,16 @@ impl Worker {
     }
 }
 
+/// What a thread is given beside its engine's configuration.
+struct Shell {
+    name: String,
+    udp: UdpPorts,
+    tcp: Tcp,
+    poll: Poll,
+    waker: Arc<mio::Waker>,
+    peers: Peers,
+}
+
 struct Loop<R> {
     poll: Poll,
     lane: Receiver<Command>,
@@ -133,6 +148,7 @@ struct Loop<R> {
     udp: UdpPorts,
     /// Edge-triggered readiness: a socket stays readable until it says that it would block.
     readable: Vec<bool>,
+    tcp: Tcp,
     engine: Engine,
     /// For the engine after a panic.
     config: EngineConfig,
@@ -146,15 +162,16 @@ struct Loop<R> {
 /// The sockets as the engine sees them at a flush.
 struct Sockets<'a> {
     udp: &'a mut Sender,
+    tcp: &'a mut Tcp,
 }
 
 impl Sink for Sockets<'_> {
     fn room(&mut self, path: Path) -> Option<&mut [u8]> {
-        self.udp.room(path.local)
+        if self.tcp.has(&path) { self.tcp.room(path) } else { self.udp.room(path.local) }
     }
 
     fn send(&mut self, path: Path, length: usize) {
-        self.udp.push(path.local, path.remote, length);
+        if self.tcp.has(&path) { self.tcp.push(path, length) } else { self.udp.push(path.local, path.remote, length) }
     }
 }
 
@@ -174,6 +191,7 @@ impl<R: FnMut(Report)> Loop<R> {
         }
         self.engine = Engine::new(self.config.clone());
         self.readable.fill(true);
+        self.tcp.close_all();
         self.peers.tell_all(&Relay::Restarted);
     }
 
@@ -185,11 +203,18 @@ impl<R: FnMut(Report)> Loop<R> {
             let now = Instant::now();
             let Some(more_commands) = self.take_commands(now) else { return };
             let more_mail = self.peers.take(now, &mut self.engine);
+            for connection in self.peers.connections.drain(..) {
+                self.tcp.adopt(now, connection);
+            }
             self.engine.handle_timeout(now);
-            let more_datagrams = self.take_datagrams(now, &mut datagrams);
-            self.engine.flush(now, &mut Sockets { udp: &mut sender });
+            let more_datagrams = self.take_datagrams(now, &mut datagrams) | self.tcp.receive(now, &mut self.engine);
+            self.engine.flush(now, &mut Sockets { udp: &mut sender, tcp: &mut self.tcp });
             sender.finish();
-            self.unsent += std::mem::take(&mut sender.unsent);
+            self.tcp.finish(now, &mut self.engine);
+            self.unsent += std::mem::take(&mut sender.unsent) + std::mem::take(&mut self.tcp.unsent);
+            while let Some(connection) = self.tcp.poll_handover() {
+                self.peers.hand_over(connection);
+            }
             self.peers.send(now, &mut self.engine);
             self.send_reports(now);
             let wait = if more_commands || more_mail || more_datagrams { Some(Duration::ZERO) } else { self.wait(now) };
@@ -200,8 +225,9 @@ impl<R: FnMut(Report)> Loop<R> {
                 return;
             }
             for event in &events {
-                if let Some(readable) = self.readable.get_mut(event.token().0) {
-                    *readable = true;
+                match self.readable.get_mut(event.token().0) {
+                    Some(readable) => *readable = true,
+                    None => self.tcp.handle_event(event),
                 }
             }
         }
@@ -266,10 +292,7 @@ impl<R: FnMut(Report)> Loop<R> {
 
     fn wait(&self, now: Instant) -> Option<Duration> {
         let engine = self.engine.poll_timeout().map(|(at, _)| at);
-        let next = match (engine, self.meters_due) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let next = [engine, self.meters_due, self.tcp.poll_timeout()].into_iter().flatten().min();
         let next = next.map(|at| at.saturating_duration_since(now));
         // a lane that was full is offered the rest soon
         if self.peers.has_waiting() { Some(next.unwrap_or(FULL_WAIT).min(FULL_WAIT)) } else { next }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sluicegate_worker::receive::Receiver;
 use sluicegate_worker::send::Sender;
-use sluicegate_worker::{Offload, UdpPort, UdpPorts};
+use sluicegate_worker::{Offload, Port, UdpPort, UdpPorts};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -14,13 +14,14 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn ports() -> UdpPorts {
     let local = Ipv4Addr::LOCALHOST;
-    UdpPorts(vec![UdpPort::bind(SocketAddr::from((local, 0)), local.into(), Offload::probe()).expect("loopback takes a socket")])
+    let port = Port { bind: SocketAddr::from((local, 0)), advertised: local.into(), external: None };
+    UdpPorts(vec![UdpPort::bind(&port, Offload::probe()).expect("loopback takes a socket")])
 }
 
 #[test]
 fn no_allocation_per_datagram() {
     let (from, to) = (ports(), ports());
-    let destination = to.0[0].advertised;
+    let destination = to.0[0].local.address;
     let (mut sender, mut receiver) = (Sender::new(&from), Receiver::new(&to));
     let region = Region::new(ALLOCATOR);
     let (mut sent, mut received) = (0, 0);

@@ -9,7 +9,7 @@ use sluicegate_contract::event::SessionEnd;
 use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, Event, RoomKey, SessionKey, WorkerKey};
 use sluicegate_rtp::codec::Codec;
-use sluicegate_worker::{Certificate, Offload, Report, UdpPort, UdpPorts, Worker, WorkerConfig};
+use sluicegate_worker::{Certificate, Offload, Port, Report, UdpPort, UdpPorts, Worker, WorkerConfig};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Far more than anything here takes.
@@ -18,9 +18,10 @@ const WAIT: Duration = Duration::from_secs(30);
 fn start(count: usize) -> (Vec<Worker>, Receiver<(WorkerKey, Event)>) {
     let certificate = Certificate::generate().expect("a certificate");
     let wall_clock = WallClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
+    let port = Port { bind: SocketAddr::new(LOOPBACK, 0), advertised: LOOPBACK, external: None };
     let config = |index: usize| WorkerConfig {
         name: format!("media-{index}"),
-        udp: UdpPorts(vec![UdpPort::bind(SocketAddr::new(LOOPBACK, 0), LOOPBACK, Offload::probe()).expect("a free port")]),
+        udp: UdpPorts(vec![UdpPort::bind(&port, Offload::probe()).expect("a free port")]),
         certificate: certificate.clone(),
         wall_clock,
     };
@@ -30,7 +31,7 @@ fn start(count: usize) -> (Vec<Worker>, Receiver<(WorkerKey, Event)>) {
             let _ = events.send((worker, event));
         }
     };
-    (Worker::start_all((0..count).map(config).collect(), report).expect("threads"), received)
+    (Worker::start_all((0..count).map(config).collect(), Vec::new(), report).expect("threads"), received)
 }
 
 fn session(index: u32) -> SessionKey {

@@ -41,7 +41,7 @@ def server(tmp_path_factory):
         "port": port,
         "bind_addresses": ["127.0.0.1"],
         "keys": {KEY: SECRET},
-        "rtc": {"udp_port": free_port(socket.SOCK_DGRAM)},
+        "rtc": {"udp_port": free_port(socket.SOCK_DGRAM), "tcp_port": free_port(socket.SOCK_STREAM)},
         "prometheus": {"port": free_port(socket.SOCK_STREAM)},
     }
     binary = os.environ.get("SLUICEGATE_BIN", str(ROOT / "target/release/sluicegate"))

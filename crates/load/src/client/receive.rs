@@ -7,6 +7,7 @@ use sluicegate_rtp::extension::{ExtensionKind, elements};
 use sluicegate_rtp::header::{self, Kind, RtpHeader};
 use sluicegate_rtp::ntp::NtpTime;
 use sluicegate_rtp::rtcp::{Compound, Dlrr, Packet, Writer};
+use sluicegate_transport::address::LocalAddress;
 use sluicegate_transport::srtp::SrtpError;
 
 use super::{Arrived, Client};
@@ -27,7 +28,7 @@ impl Client {
             _ => {
                 let peer = if at == 0 { &mut self.up } else { &mut self.down };
                 let local = peer.local;
-                peer.transport.connection.handle_datagram(now, source, local, datagram);
+                peer.transport.connection.handle_datagram(now, source, LocalAddress::udp(local), datagram);
                 self.poll(now);
                 None
             }

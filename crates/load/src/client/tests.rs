@@ -1,3 +1,4 @@
+use sluicegate_transport::address::LocalAddress;
 use sluicegate_transport::negotiate::PublishHint;
 use sluicegate_transport::transport::{Transport, TransportConfig};
 
@@ -23,7 +24,7 @@ fn layers() -> Vec<LayerSpec> {
 
 /// Our server's answer to the client's offer.
 fn answer(certificate: &Certificate, offer: &str) -> String {
-    let candidates = [SocketAddr::from(([127, 0, 0, 1], 9))];
+    let candidates = [LocalAddress::udp(SocketAddr::from(([127, 0, 0, 1], 9)))];
     let config = TransportConfig {
         role: Role::Answer,
         single_pc: false,
@@ -31,6 +32,7 @@ fn answer(certificate: &Certificate, offer: &str) -> String {
         controlling: false,
         certificate,
         candidates: &candidates,
+        worker: 0,
         publish_codecs: &Codec::ALL,
         subscribe_codecs: &Codec::ALL,
         session_id: 1,

@@ -153,6 +153,10 @@ fn fit(kind: Kind, value: Value) -> Option<Value> {
             let texts: Option<Vec<String>> = value.as_array()?.iter().map(text).collect();
             texts.map(Value::from)
         }
+        Kind::Networks => {
+            let networks: Option<Vec<String>> = value.as_array()?.iter().map(network).collect();
+            networks.map(Value::from)
+        }
         Kind::Secrets => {
             let secrets: Option<Map<String, Value>> =
                 value.as_object()?.iter().map(|(key, secret)| Some((key.clone(), Value::from(text(secret)?)))).collect();
@@ -182,6 +186,13 @@ fn ports(text: &str) -> Option<(u16, u16)> {
     (first <= last).then_some((first, last))
 }
 
+/// A network, or one address as the network that holds nothing else.
+fn network(value: &Value) -> Option<String> {
+    let text = text(value)?;
+    let network = text.trim().parse::<ipnet::IpNet>().or_else(|_| text.trim().parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
+    network.ok().map(|network| network.to_string())
+}
+
 fn node_ips(value: &Value) -> Option<Value> {
     let address = |value: &Value| text(value)?.trim().parse::<std::net::IpAddr>().ok();
     let addresses: Option<Vec<_>> = match value {
@@ -204,6 +215,7 @@ fn wanted(kind: Kind) -> &'static str {
         Kind::Count => "a number, not negative",
         Kind::NodeIp => "an IP address, or a map of ipv4 and ipv6",
         Kind::Texts => "a list of texts",
+        Kind::Networks => "a list of networks as 192.0.2.0/24",
         Kind::Secrets => "a map of keys and secrets",
         Kind::Codecs => "a list of codecs with a mime each",
     }

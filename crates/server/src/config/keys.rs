@@ -17,6 +17,8 @@ pub enum Kind {
     NodeIp,
     /// A list of texts.
     Texts,
+    /// A list of networks as 192.0.2.0/24, or single addresses.
+    Networks,
     /// A map of texts.
     Secrets,
     /// A list of codecs: `mime` and, ignored here, `fmtp_line`.
@@ -69,13 +71,17 @@ pub const HONOURED: &[Key] = &[
     key("rtc.worker_warm_percent", Kind::Count, "of a core: from here on a room's newcomers go to another worker"),
     key("rtc.port_range_start", Kind::Port, "media over UDP: the first ports of a range"),
     key("rtc.port_range_end", Kind::Port, "end of that range"),
-    key("rtc.tcp_port", Kind::Port, "media over TCP; accepted, not used yet"),
+    key("rtc.tcp_port", Kind::Port, "media over TCP for clients without UDP; 0: none"),
     key("rtc.node_ip", Kind::NodeIp, "the only address told to clients"),
     key("rtc.use_ice_lite", Kind::Flag, "ICE lite for clients that can"),
+    key("rtc.use_external_ip", Kind::Flag, "ask STUN for the address from outside"),
+    key("rtc.external_ip_only", Kind::Flag, "tell clients that one alone"),
+    key("rtc.ips.includes", Kind::Networks, "networks whose addresses to use"),
+    key("rtc.ips.excludes", Kind::Networks, "networks whose addresses not to use"),
     key("rtc.interfaces.includes", Kind::Texts, "network interfaces to use"),
     key("rtc.interfaces.excludes", Kind::Texts, "network interfaces not to use"),
     key("rtc.enable_loopback_candidate", Kind::Flag, "tell clients of loopback addresses, too"),
-    key("rtc.stun_servers", Kind::Texts, "host:port, told to clients"),
+    key("rtc.stun_servers", Kind::Texts, "host:port, told to clients and asked for our own address"),
     key("room.auto_create", Kind::Flag, "a join makes its room"),
     key("room.enabled_codecs", Kind::Codecs, "codecs of all rooms"),
     key("room.max_participants", Kind::Count, "per room; 0 is any number"),
@@ -101,9 +107,6 @@ pub const NOT_YET: &[&str] = &[
     "trace",
     "redis",
     "rtc.use_stun_port_as_ice",
-    "rtc.use_external_ip",
-    "rtc.external_ip_only",
-    "rtc.ips",
     "rtc.use_mdns",
     "rtc.force_tcp",
     "rtc.batch_io",

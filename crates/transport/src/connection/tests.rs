@@ -22,7 +22,8 @@ impl Pair {
                 now,
                 ConnectionConfig {
                     certificate,
-                    candidates: &ADDRESSES[index..=index],
+                    candidates: &[LocalAddress::udp(ADDRESSES[index])],
+                    worker: 0,
                     ice_lite: ice_lite && index == 1,
                     controlling: index == 0,
                 },
@@ -64,8 +65,8 @@ impl Pair {
         while self.now < end {
             for index in [0, 1] {
                 while let Some(output) = self.ends[index].poll_output() {
-                    if let Output::Transmit { source, destination, contents } = output {
-                        self.ends[1 - index].handle_datagram(self.now, source, destination, &contents);
+                    if let Output::Transmit { source, destination, contents, .. } = output {
+                        self.ends[1 - index].handle_datagram(self.now, source, LocalAddress::udp(destination), &contents);
                     } else {
                         self.got[index].push(output);
                     }

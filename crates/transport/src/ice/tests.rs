@@ -89,6 +89,17 @@ fn the_addresses_of_a_peer_are_bounded() {
     assert_eq!(addresses.meet(address(3)), Admission::Known);
 }
 
+#[test]
+fn a_user_name_tells_the_worker() {
+    for worker in [0, 1, 300, u16::MAX] {
+        let ours = credentials(worker);
+        assert_eq!(worker_of(&ours.ufrag), Some(worker), "{}", ours.ufrag);
+        assert!(ours.ufrag.len() >= 12 && ours.ufrag.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_ne!(ours.ufrag, credentials(worker).ufrag);
+    }
+    assert_eq!([worker_of(""), worker_of("00"), worker_of("+001x"), worker_of("äöxx")], [None; 4]);
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..120)) {

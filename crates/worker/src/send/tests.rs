@@ -3,12 +3,13 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::receive::Receiver;
-use crate::udp::{Offload, UdpPort};
+use crate::udp::{Offload, Port, UdpPort};
 
 const BOTH: Offload = Offload { send: true, receive: true };
 
 fn port(offload: Offload) -> UdpPort {
-    UdpPort::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Ipv4Addr::LOCALHOST.into(), offload).unwrap()
+    let port = Port { bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertised: Ipv4Addr::LOCALHOST.into(), external: None };
+    UdpPort::bind(&port, offload).unwrap()
 }
 
 fn push(sender: &mut Sender, to: SocketAddr, length: usize, fill: u8) {
@@ -33,7 +34,7 @@ fn arrived(ports: &UdpPorts, count: usize) -> Vec<(usize, u8)> {
 fn round_trip(send: Offload, receive: Offload) {
     let from = UdpPorts(vec![port(send)]);
     let (a, b) = (UdpPorts(vec![port(receive)]), UdpPorts(vec![port(receive)]));
-    let (to_a, to_b) = (a.0[0].advertised, b.0[0].advertised);
+    let (to_a, to_b) = (a.0[0].local.address, b.0[0].local.address);
     let mut sender = Sender::new(&from);
     let mut sent = Vec::new();
     // more than a batch holds: runs, a shorter end, one alone, another size
@@ -73,7 +74,7 @@ fn a_lane_that_cannot_split_any_more_sends_singly() {
     let (from, a) = (UdpPorts(vec![port(BOTH)]), UdpPorts(vec![port(BOTH)]));
     let mut sender = Sender::new(&from);
     for fill in 0..4 {
-        push(&mut sender, a.0[0].advertised, 500, fill);
+        push(&mut sender, a.0[0].local.address, 500, fill);
     }
     assert_eq!(sender.lanes[0].batch.messages().len(), 1);
     assert!(matches!(after(Errno::EIO, &mut sender.lanes[0], Some(500)), After::Next));
@@ -89,10 +90,10 @@ fn a_message_that_cannot_leave_keeps_nobody_else_back() {
     let mut sender = Sender::new(&from);
     // another family, and a port that is none
     for nowhere in [SocketAddr::from((Ipv6Addr::LOCALHOST, 9)), SocketAddr::from((Ipv4Addr::LOCALHOST, 0))] {
-        push(&mut sender, a.0[0].advertised, 200, 1);
+        push(&mut sender, a.0[0].local.address, 200, 1);
         push(&mut sender, nowhere, 200, 2);
         push(&mut sender, nowhere, 200, 2);
-        push(&mut sender, a.0[0].advertised, 200, 3);
+        push(&mut sender, a.0[0].local.address, 200, 3);
     }
     sender.finish();
     assert_eq!(sender.unsent, 4);

@@ -13,7 +13,7 @@ fn what_is_wrong_is_named_with_its_path() {
         ("prot: 1", "unknown configuration key: prot"),
         ("rtc:\n  udp_prot: 1", "unknown configuration key: rtc.udp_prot"),
         ("rtc:\n  interfaces:\n    include: [a]", "unknown configuration key: rtc.interfaces.include"),
-        ("rtc:\n  use_external_ip: true", "rtc.use_external_ip is not supported yet"),
+        ("rtc:\n  use_mdns: true", "rtc.use_mdns is not supported yet"),
         ("redis:\n  address: localhost:6379", "redis is not supported yet"),
         ("turn:\n  enabled: true", "turn is not supported yet"),
         ("port: http", "port: wanted is a port number"),
@@ -22,6 +22,7 @@ fn what_is_wrong_is_named_with_its_path() {
         ("rtc: 7", "rtc: wanted is a map"),
         ("development: maybe", "development: wanted is true or false"),
         ("rtc:\n  node_ip: here", "rtc.node_ip: wanted is an IP address, or a map of ipv4 and ipv6"),
+        ("rtc:\n  ips: { excludes: [10.0.0.0/33] }", "rtc.ips.excludes: wanted is a list of networks as 192.0.2.0/24"),
         ("room:\n  enabled_codecs: [opus]", "room.enabled_codecs: wanted is a list of codecs with a mime each"),
         ("- port", "the configuration is no map"),
     ] {
@@ -34,7 +35,7 @@ fn what_is_wrong_is_named_with_its_path() {
 #[test]
 fn what_is_off_may_stand() {
     let yaml = "
-rtc: { use_external_ip: false, turn_servers: [], batch_io: { batch_size: 0 } }
+rtc: { use_mdns: false, turn_servers: [], batch_io: { batch_size: 0 } }
 turn: { enabled: false, domain: turn.example.com, tls_port: 5349 }
 redis: {}
 webhook:
@@ -56,6 +57,7 @@ region: 12
 rtc:
   udp_port: 7882 - 7885
   node_ip: { ipv4: 192.0.2.1, ipv6: '2001:db8::1' }
+  ips: { includes: [10.0.0.0/8, 192.0.2.1] }
 room:
   enabled_codecs: [{ mime: audio/opus, fmtp_line: x }]
 ";
@@ -63,7 +65,7 @@ room:
         "keys": { "abc": "007", "def": "x: y", "ghi": "1e3" },
         "prometheus": { "port": 9090, "username": "01", "password": "0x10" },
         "region": "12",
-        "rtc": { "udp_port": [7882, 7885], "node_ip": ["192.0.2.1", "2001:db8::1"] },
+        "rtc": { "udp_port": [7882, 7885], "node_ip": ["192.0.2.1", "2001:db8::1"], "ips": { "includes": ["10.0.0.0/8", "192.0.2.1/32"] } },
         "room": { "enabled_codecs": ["audio/opus"] },
     });
     assert_eq!(check(yaml), Ok(wanted));
