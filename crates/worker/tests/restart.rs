@@ -8,7 +8,6 @@ use sluicegate_contract::command::{AddSession, Fault, PcMode};
 use sluicegate_contract::event::SessionEnd;
 use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, Event, RoomKey, SessionKey, WorkerKey};
-use sluicegate_rtp::codec::Codec;
 use sluicegate_worker::{Certificate, Offload, Port, Report, UdpPort, UdpPorts, Worker, WorkerConfig};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -51,8 +50,8 @@ fn add(worker: &Worker, index: u32) {
             mode: PcMode::Dual { offer_at_once: true },
             ice_lite: false,
             can_publish: true,
-            publish_codecs: vec![Codec::Opus],
-            subscribe_codecs: vec![Codec::Opus],
+            publish_codecs: Vec::new(),
+            subscribe_codecs: Vec::new(),
             firefox: false,
             seed: u64::from(index),
         })),
