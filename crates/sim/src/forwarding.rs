@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use sluicegate_contract::command::DataChannel;
 use sluicegate_contract::{Command, RoomKey, SessionKey};
 use sluicegate_engine::Reason;
@@ -13,6 +14,8 @@ use sluicegate_load::{Output, PublishSpec};
 use sluicegate_proto::pb::{self, signal_request};
 use sluicegate_rtp::codec::Codec;
 use sluicegate_rtp::header::{self, RtpHeader};
+
+use smallvec::SmallVec;
 
 use crate::net::Network;
 use crate::world::World;
@@ -90,21 +93,28 @@ impl Forwarding {
         }
     }
 
-    /// One reliable message for every subscriber, until all have it and nothing moves any more. Returns what `cpu`, the thread's CPU
-    /// time, says of each tick of the worker: acknowledgements received, at most `datagrams` a tick, and the flush.
-    pub fn data_ticks(&mut self, message: &[u8], datagrams: usize, cpu: impl Fn() -> Duration) -> Vec<Duration> {
-        let sessions = (1..=self.subscribers as u32).map(|index| SessionKey { room: RoomKey(1), index }).collect();
-        let payload = message.to_vec().into();
-        let send = Command::SendData { sessions, channel: DataChannel::Reliable, payload };
-        let (mut ticks, mut command) = (Vec::new(), Some(send));
+    /// Reliable messages for every subscriber, `per_tick` of them in each tick, until all have them and nothing moves any more.
+    /// Returns what `cpu`, the thread's CPU time, says of each tick of the worker: acknowledgements received, at most `datagrams` a
+    /// tick, and the flush.
+    pub fn data_ticks(
+        &mut self,
+        messages: Vec<Vec<u8>>,
+        per_tick: usize,
+        datagrams: usize,
+        cpu: impl Fn() -> Duration,
+    ) -> Vec<Duration> {
+        let sessions: SmallVec<_> = (1..=self.subscribers as u32).map(|index| SessionKey { room: RoomKey(1), index }).collect();
+        let mut messages = messages.into_iter().map(Bytes::from);
+        let mut ticks = Vec::new();
         let mut arriving: VecDeque<(SocketAddr, Vec<u8>)> = VecDeque::new();
-        let end = self.now + Duration::from_secs(1);
+        let end = self.now + Duration::from_millis(500) + Duration::from_millis(messages.len() as u64);
         while self.now < end {
             let mut left = Vec::new();
             let engine = &mut self.world.engines[0];
             let before = cpu();
-            if let Some(command) = command.take() {
-                engine.handle_command(self.now, command);
+            for payload in messages.by_ref().take(per_tick) {
+                let send = Command::SendData { sessions: sessions.clone(), channel: DataChannel::Reliable, payload };
+                engine.handle_command(self.now, send);
             }
             engine.handle_timeout(self.now);
             for (source, mut datagram) in arriving.drain(..datagrams.min(arriving.len())) {

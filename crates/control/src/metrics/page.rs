@@ -119,6 +119,7 @@ fn media(page: &mut Page, meters: &Meters) {
         ("duplicate", meters.dropped_duplicates),
         ("relay", meters.dropped_relay),
         ("data", meters.dropped_data),
+        ("data_track", meters.dropped_data_track),
     ] {
         page.line("sluicegate_dropped_total", &format!("reason=\"{reason}\""), count);
     }
