@@ -9,7 +9,7 @@ readonly source=../shared/conformance copy=$PWD/target/conformance
 readonly browser=join.,auth.,room.,pc.,media.camera_mic,media.mute_unmute,media.unpublish_republish,media.unsubscribe_again,media.auto_subscribe_off,media.disable_enable,media.screen_share,media.connection_quality,data.,stream.,rpc.
 readonly api=http.,twirp.,room.
 readonly python=api.rooms,http.bad_token,rtc.tone_is_heard,rtc.video_picture
-readonly net=net.loss_5
+readonly net=net.loss_5,net.no_udp
 
 mkdir -p "$copy"
 cp -RL --no-preserve=mode,ownership "$source/." "$copy/"

@@ -23,6 +23,11 @@ pub struct Port {
 }
 
 impl Port {
+    /// Known as what it is.
+    pub const fn plain(bind: SocketAddr) -> Self {
+        Self { bind, advertised: bind.ip(), external: None }
+    }
+
     pub(crate) fn known_as(&self, carrier: Carrier, port: u16) -> LocalAddress {
         let address = |ip| SocketAddr::new(ip, port);
         LocalAddress { address: address(self.advertised), carrier, external: self.external.map(address) }

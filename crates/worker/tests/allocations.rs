@@ -13,8 +13,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn ports() -> UdpPorts {
-    let local = Ipv4Addr::LOCALHOST;
-    let port = Port { bind: SocketAddr::from((local, 0)), advertised: local.into(), external: None };
+    let port = Port::plain(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     UdpPorts(vec![UdpPort::bind(&port, Offload::probe()).expect("loopback takes a socket")])
 }
 

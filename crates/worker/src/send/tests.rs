@@ -1,6 +1,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::Ipv4PathMtuDiscovery;
+
 use super::*;
 use crate::receive::Receiver;
 use crate::udp::{Offload, Port, UdpPort};
@@ -8,8 +10,7 @@ use crate::udp::{Offload, Port, UdpPort};
 const BOTH: Offload = Offload { send: true, receive: true };
 
 fn port(offload: Offload) -> UdpPort {
-    let port = Port { bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertised: Ipv4Addr::LOCALHOST.into(), external: None };
-    UdpPort::bind(&port, offload).unwrap()
+    UdpPort::bind(&Port::plain(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), offload).unwrap()
 }
 
 fn push(sender: &mut Sender, to: SocketAddr, length: usize, fill: u8) {
@@ -111,6 +112,12 @@ fn a_full_socket_is_not_waited_for() {
     assert!(matches!(after(Errno::EINVAL, lane, Some(1200)), After::Next));
     assert!(matches!(after(Errno::EMSGSIZE, lane, Some(1200)), After::Next));
     assert!(lane.splits);
+}
+
+#[test]
+fn a_long_packet_may_be_cut_into_fragments() {
+    let port = port(BOTH);
+    assert_eq!(rustix::net::sockopt::ip_mtu_discover(&port.socket).unwrap(), Ipv4PathMtuDiscovery::WANT);
 }
 
 #[test]

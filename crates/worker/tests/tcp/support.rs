@@ -30,7 +30,7 @@ pub struct Credentials {
 }
 
 pub fn port() -> Port {
-    Port { bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertised: Ipv4Addr::LOCALHOST.into(), external: None }
+    Port::plain(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
 }
 
 impl Node {
