@@ -8,7 +8,8 @@ use sluicegate_contract::{Command, limit::COMMANDS_MAX};
 /// The control plane's end of the lane.
 #[derive(Clone, Debug)]
 pub struct CommandSender {
-    lane: Sender<Command>,
+    /// None only while it is dropped.
+    lane: Option<Sender<Command>>,
     waker: Arc<mio::Waker>,
 }
 
@@ -24,7 +25,8 @@ pub enum Full {
 impl CommandSender {
     /// Puts one command into the lane and wakes the worker.
     pub fn try_send(&self, command: Command) -> Result<(), Full> {
-        match self.lane.try_send(command) {
+        let Some(lane) = &self.lane else { return Err(Full::Gone) };
+        match lane.try_send(command) {
             Ok(()) => {
                 // a failed wake only means that the worker is ending
                 let _ = self.waker.wake();
@@ -36,7 +38,35 @@ impl CommandSender {
     }
 }
 
+/// The last one's end is the worker's end, and a worker with nothing to do sleeps until it is woken.
+impl Drop for CommandSender {
+    fn drop(&mut self) {
+        self.lane = None;
+        let _ = self.waker.wake();
+    }
+}
+
 pub(crate) fn lane(waker: Arc<mio::Waker>) -> (CommandSender, Receiver<Command>) {
     let (lane, receiver) = crossbeam_channel::bounded(COMMANDS_MAX);
-    (CommandSender { lane, waker }, receiver)
+    (CommandSender { lane: Some(lane), waker }, receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_last_senders_end_wakes_the_worker() {
+        let mut poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        // the worker's peers hold the waker, too
+        let (sender, receiver) = lane(Arc::clone(&waker));
+        drop(sender);
+        let mut events = mio::Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
+        assert!(!events.is_empty());
+        assert!(matches!(receiver.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected)));
+    }
 }
