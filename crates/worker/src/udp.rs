@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{UdpSockRef, UdpSocketState};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use sluicegate_engine::{Carrier, LocalAddress};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -99,15 +100,19 @@ fn ask_for_buffers(socket: &Socket) -> (usize, usize) {
     (granted(socket.recv_buffer_size()), granted(socket.send_buffer_size()))
 }
 
-/// Ancillary data that [`UdpSocketState`] asks for and nobody here reads would cost every datagram a little.
+/// What [`UdpSocketState`] sets for QUIC is taken back. Ancillary data that nobody here reads would cost every datagram a little. And a
+/// packet that is too long for a way must be cut into fragments rather than vanish: WebRTC looks for no way's MTU.
 fn go_without(socket: &Socket, is_v6: bool, receive_offload: bool) {
     let _ = setsockopt(socket, sockopt::ReceiveTimestampns, &false);
     if is_v6 {
         let _ = setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &false);
         let _ = setsockopt(socket, sockopt::Ipv6RecvTClass, &false);
+        let _ = setsockopt(socket, sockopt::Ipv6DontFrag, &false);
+        let _ = rustix::net::sockopt::set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT);
     } else {
         let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &false);
         let _ = setsockopt(socket, sockopt::IpRecvTos, &false);
+        let _ = rustix::net::sockopt::set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT);
     }
     if !receive_offload {
         let _ = setsockopt(socket, sockopt::UdpGroSegment, &false);

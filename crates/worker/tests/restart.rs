@@ -17,10 +17,9 @@ const WAIT: Duration = Duration::from_secs(30);
 fn start(count: usize) -> (Vec<Worker>, Receiver<(WorkerKey, Event)>) {
     let certificate = Certificate::generate().expect("a certificate");
     let wall_clock = WallClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
-    let port = Port { bind: SocketAddr::new(LOOPBACK, 0), advertised: LOOPBACK, external: None };
     let config = |index: usize| WorkerConfig {
         name: format!("media-{index}"),
-        udp: UdpPorts(vec![UdpPort::bind(&port, Offload::probe()).expect("a free port")]),
+        udp: UdpPorts(vec![UdpPort::bind(&Port::plain(SocketAddr::new(LOOPBACK, 0)), Offload::probe()).expect("a free port")]),
         certificate: certificate.clone(),
         wall_clock,
     };
