@@ -94,7 +94,12 @@ impl<'a> Media<'a> {
             return Err(SdpError::MediaLine);
         };
         let port = port.split('/').next().and_then(|port| port.parse().ok()).ok_or(SdpError::MediaLine)?;
-        Ok(Self { kind, port, protocol, formats: words.take(FORMATS_MAX).collect(), attributes: Vec::new() })
+        // RFC 8866 §5.14: at least one, and an answer must say as many
+        let formats: Vec<&str> = words.take(FORMATS_MAX).collect();
+        if formats.is_empty() {
+            return Err(SdpError::MediaLine);
+        }
+        Ok(Self { kind, port, protocol, formats, attributes: Vec::new() })
     }
 
     pub fn get(&self, name: &str) -> Option<&'a str> {
@@ -153,8 +158,9 @@ mod tests {
         assert_eq!(Description::parse("m=audio 9 x"), Err(SdpError::Version));
         assert_eq!(Description::parse(""), Err(SdpError::Version));
         assert_eq!(Description::parse("v=0\nm=audio"), Err(SdpError::MediaLine));
-        assert_eq!(Description::parse("v=0\nm=audio 99999 x"), Err(SdpError::MediaLine));
-        assert_eq!(Description::parse(&format!("v=0\n{}", "m=audio 9 x\n".repeat(2000))), Err(SdpError::TooManySections));
+        assert_eq!(Description::parse("v=0\nm=audio 99999 x 0"), Err(SdpError::MediaLine));
+        assert_eq!(Description::parse("v=0\nm=audio 9 x"), Err(SdpError::MediaLine));
+        assert_eq!(Description::parse(&format!("v=0\n{}", "m=audio 9 x 0\n".repeat(2000))), Err(SdpError::TooManySections));
         assert_eq!(Description::parse(&"v=0\n".repeat(SDP_BYTES_MAX)), Err(SdpError::TooLong));
     }
 
