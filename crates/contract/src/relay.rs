@@ -11,7 +11,7 @@ use std::time::Duration;
 use sluicegate_rtp::codec::{Codec, MediaKind};
 use sluicegate_rtp::vp8;
 
-use crate::key::{DataTrackKey, TrackKey};
+use crate::key::TrackKey;
 
 /// Raised whenever the meaning of a message changes.
 pub const RELAY_VERSION: u16 = 1;
@@ -27,13 +27,6 @@ impl WorkerKey {
     /// A worker of this process.
     pub const fn local(index: u16) -> Self {
         Self { node: 0, index }
-    }
-}
-
-impl Relay {
-    /// It is of no use later: where the lane is full it is dropped.
-    pub fn may_be_lost(&self) -> bool {
-        matches!(self, Self::Packets(_) | Self::DataPacket { .. })
     }
 }
 
@@ -75,22 +68,6 @@ pub enum Relay {
         track: TrackKey,
     },
     Packets(RelayBatch),
-
-    /// As `Attach`, `Detach` and `Ended`, for a data track; its packets come as they are, whichever they are.
-    AttachData {
-        track: DataTrackKey,
-    },
-    DetachData {
-        track: DataTrackKey,
-    },
-    EndedData {
-        track: DataTrackKey,
-    },
-    /// May be lost, as `Packets`.
-    DataPacket {
-        track: DataTrackKey,
-        packet: Vec<u8>,
-    },
 
     /// The sending worker began anew and knows nothing of what was before.
     Restarted,

@@ -2,8 +2,8 @@
 //!
 //! Nothing here is ever repaired, and little is held: a packet waits with its publisher for its turn behind the media, and goes to a
 //! receiver at once or not at all. What a slow receiver cannot take is left out frame by frame, since parts are of no use.
-
-mod relay;
+//!
+//! A packet of a track of another worker would enter by [`Engine::take_packet`], with the track kept here by its key.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
@@ -14,7 +14,7 @@ use sluicegate_contract::limit::{
     DATA_SUBSCRIPTIONS_PER_SESSION_MAX, DATA_TRACK_BYTES_BEHIND_MAX, DATA_TRACK_BYTES_PER_TICK, DATA_TRACK_BYTES_WAITING_MAX,
     DATA_TRACKS_PER_SESSION_MAX,
 };
-use sluicegate_contract::{DataTrackKey, Relay, SessionKey, WorkerKey};
+use sluicegate_contract::{DataTrackKey, SessionKey};
 use sluicegate_rtp::data_track::{self, DataTrackHeader};
 use sluicegate_transport::connection::{ChannelId, Sent};
 
@@ -30,30 +30,16 @@ pub(crate) struct DataTracks {
     tracks: Slab<DataTrack>,
     by_key: BTreeMap<DataTrackKey, u32>,
     /// Publishers whose packets wait, in turn; and since when.
-    ready: VecDeque<Publisher>,
+    ready: VecDeque<u32>,
     since: Option<Instant>,
-}
-
-/// Whose packets wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Publisher {
-    Session(u32),
-    /// A track of another worker stands for its publisher.
-    Relay {
-        track: u32,
-    },
 }
 
 #[derive(Debug)]
 struct DataTrack {
     key: DataTrackKey,
-    publisher: Publisher,
-    /// The worker that has it, if not this one.
-    from: Option<WorkerKey>,
-    /// Of a relayed one: what waits.
-    queue: Queue,
-    /// Other workers that get its packets.
-    relays: Vec<WorkerKey>,
+    /// The publisher.
+    session: u32,
+    handle: u16,
     sinks: Vec<Sink>,
     /// The frame that found no room: the rest of it is of no use.
     overrun: Option<u16>,
@@ -77,23 +63,10 @@ pub(crate) struct SessionTracks {
     /// Published: (handle, track), by handle.
     published: Vec<(u16, u32)>,
     subscribed: Vec<u32>,
-    queue: Queue,
-}
-
-/// One publisher's packets that wait for their turn.
-#[derive(Debug, Default)]
-struct Queue {
     waiting: VecDeque<Waiting>,
-    bytes: usize,
+    waiting_bytes: usize,
     /// In the queue of publishers.
     is_ready: bool,
-}
-
-impl Queue {
-    fn forget(&mut self, track: u32) {
-        self.waiting.retain(|waiting| waiting.track != track);
-        self.bytes = self.waiting.iter().map(|waiting| waiting.packet.len() + MESSAGE_COST).sum();
-    }
 }
 
 #[derive(Debug)]
@@ -103,12 +76,6 @@ struct Waiting {
     packet: Vec<u8>,
     /// How many of the subscribers have had their turn.
     served: usize,
-}
-
-impl DataTrack {
-    fn new(key: DataTrackKey, publisher: Publisher, from: Option<WorkerKey>) -> Self {
-        Self { key, publisher, from, queue: Queue::default(), relays: Vec::new(), sinks: Vec::new(), overrun: None }
-    }
 }
 
 impl DataTracks {
@@ -169,8 +136,8 @@ impl Engine {
         if published.len() >= DATA_TRACKS_PER_SESSION_MAX || self.data_tracks.by_key.contains_key(&track) {
             return;
         }
-        let publisher = Publisher::Session(session);
-        let index = self.data_tracks.tracks.insert(DataTrack::new(track, publisher, None)) as u32;
+        let index =
+            self.data_tracks.tracks.insert(DataTrack { key: track, session, handle, sinks: Vec::new(), overrun: None }) as u32;
         self.data_tracks.by_key.insert(track, index);
         published.insert(at, (handle, index));
     }
@@ -178,30 +145,16 @@ impl Engine {
     pub(crate) fn remove_data_track(&mut self, track: DataTrackKey) {
         let Some(index) = self.data_tracks.by_key.remove(&track) else { return };
         let Some(track) = self.data_tracks.tracks.try_remove(index as usize) else { return };
-        for worker in &track.relays {
-            self.relays.send(*worker, Relay::EndedData { track: track.key });
-        }
         for sink in &track.sinks {
             if let Some(session) = self.sessions.get_mut(sink.session as usize) {
                 session.tracks.subscribed.retain(|known| *known != index);
             }
         }
-        match track.publisher {
-            Publisher::Session(session) => {
-                let Some(session) = self.sessions.get_mut(session as usize) else { return };
-                session.tracks.published.retain(|(_, known)| *known != index);
-                session.tracks.queue.forget(index);
-            }
-            Publisher::Relay { .. } => self.unready(track.publisher),
-        }
-    }
-
-    /// A publisher that is gone, before its index is used again.
-    fn unready(&mut self, publisher: Publisher) {
-        self.data_tracks.ready.retain(|ready| *ready != publisher);
-        if self.data_tracks.ready.is_empty() {
-            self.data_tracks.since = None;
-        }
+        let Some(session) = self.sessions.get_mut(track.session as usize) else { return };
+        let tracks = &mut session.tracks;
+        tracks.published.retain(|(_, known)| *known != index);
+        tracks.waiting.retain(|waiting| waiting.track != index);
+        tracks.waiting_bytes = tracks.waiting.iter().map(|waiting| waiting.packet.len() + MESSAGE_COST).sum();
     }
 
     pub(crate) fn subscribe_data_track(
@@ -210,10 +163,8 @@ impl Engine {
         track: DataTrackKey,
         handle: u16,
         target_fps: Option<NonZeroU32>,
-        from: Option<WorkerKey>,
     ) {
-        let Some(session) = self.session_index(key) else { return };
-        let Some(index) = self.find_data_track(track, from) else { return };
+        let (Some(session), Some(&index)) = (self.session_index(key), self.data_tracks.by_key.get(&track)) else { return };
         let Some(track) = self.data_tracks.tracks.get_mut(index as usize) else { return };
         let interval = target_fps.map(|fps| Duration::from_secs(1) / fps.get());
         if let Some(sink) = track.sinks.iter_mut().find(|sink| sink.session == session) {
@@ -226,7 +177,6 @@ impl Engine {
             subscribed.push(index);
             track.sinks.push(Sink { session, handle, interval, due: None, frame: None });
         }
-        self.end_data_track_if_unwanted(index);
     }
 
     pub(crate) fn unsubscribe_data_track(&mut self, key: SessionKey, track: DataTrackKey) {
@@ -235,7 +185,6 @@ impl Engine {
         if let Some(track) = self.data_tracks.tracks.get_mut(index as usize) {
             track.sinks.retain(|sink| sink.session != session);
         }
-        self.end_data_track_if_unwanted(index);
     }
 
     /// The session's end, before its index is used again.
@@ -249,9 +198,11 @@ impl Engine {
             if let Some(track) = self.data_tracks.tracks.get_mut(*subscribed as usize) {
                 track.sinks.retain(|sink| sink.session != index);
             }
-            self.end_data_track_if_unwanted(*subscribed);
         }
-        self.unready(Publisher::Session(index));
+        self.data_tracks.ready.retain(|ready| *ready != index);
+        if self.data_tracks.ready.is_empty() {
+            self.data_tracks.since = None;
+        }
     }
 }
 
@@ -267,37 +218,29 @@ impl Engine {
             Some((header, published.get(at)?.1))
         });
         match found {
-            Some((header, track)) => {
-                if let Some(track) = self.data_tracks.tracks.get(track as usize) {
-                    for worker in &track.relays {
-                        self.relays.send(*worker, Relay::DataPacket { track: track.key, packet: packet.clone() });
-                    }
-                }
-                self.take_packet(now, track, header, packet);
-            }
+            Some((header, track)) => self.take_packet(now, track, header, packet),
             None => self.meters.dropped_data_track += 1,
         }
     }
 
     fn take_packet(&mut self, now: Instant, index: u32, header: DataTrackHeader, packet: Vec<u8>) {
         let Some(track) = self.data_tracks.tracks.get_mut(index as usize).filter(|track| !track.sinks.is_empty()) else { return };
-        let publisher = track.publisher;
+        debug_assert_eq!(track.handle, header.handle);
+        let publisher = track.session;
+        let Some(session) = self.sessions.get_mut(publisher as usize) else { return };
+        let tracks = &mut session.tracks;
+        let after = tracks.waiting_bytes + packet.len() + MESSAGE_COST;
         if header.start {
             track.overrun = None;
         }
-        let overrun = track.overrun;
-        let Some(queue) = self.data_queue(publisher) else { return };
-        let after = queue.bytes + packet.len() + MESSAGE_COST;
-        if after > DATA_TRACK_BYTES_WAITING_MAX || overrun == Some(header.frame) {
+        if after > DATA_TRACK_BYTES_WAITING_MAX || track.overrun == Some(header.frame) {
+            track.overrun = Some(header.frame);
             self.meters.dropped_data_track += 1;
-            if let Some(track) = self.data_tracks.tracks.get_mut(index as usize) {
-                track.overrun = Some(header.frame);
-            }
             return;
         }
-        queue.bytes = after;
-        queue.waiting.push_back(Waiting { track: index, header, packet, served: 0 });
-        if !std::mem::replace(&mut queue.is_ready, true) {
+        tracks.waiting_bytes = after;
+        tracks.waiting.push_back(Waiting { track: index, header, packet, served: 0 });
+        if !std::mem::replace(&mut tracks.is_ready, true) {
             self.data_tracks.ready.push_back(publisher);
             self.data_tracks.since.get_or_insert(now);
         }
@@ -311,9 +254,9 @@ impl Engine {
         {
             let spent = self.turn(now, publisher, TURN_BYTES.min(budget));
             budget = budget.saturating_sub(spent);
-            let Some(queue) = self.data_queue(publisher) else { continue };
-            queue.is_ready = !queue.waiting.is_empty();
-            if queue.is_ready {
+            let Some(session) = self.sessions.get_mut(publisher as usize) else { continue };
+            session.tracks.is_ready = !session.tracks.waiting.is_empty();
+            if session.tracks.is_ready {
                 self.data_tracks.ready.push_back(publisher);
             }
         }
@@ -321,18 +264,19 @@ impl Engine {
     }
 
     /// One publisher's turn; says what it cost.
-    fn turn(&mut self, now: Instant, publisher: Publisher, bytes: usize) -> usize {
+    fn turn(&mut self, now: Instant, publisher: u32, bytes: usize) -> usize {
         let mut spent = 0;
         while spent < bytes {
-            let Some(mut waiting) = self.data_queue(publisher).and_then(|queue| queue.waiting.pop_front()) else { break };
+            let tracks = self.sessions.get_mut(publisher as usize).map(|session| &mut session.tracks);
+            let Some(mut waiting) = tracks.and_then(|tracks| tracks.waiting.pop_front()) else { break };
             // what is looked at costs a little, too
             spent += MESSAGE_COST;
             let is_done = self.serve(now, &mut waiting, bytes, &mut spent);
-            let Some(queue) = self.data_queue(publisher) else { break };
+            let Some(session) = self.sessions.get_mut(publisher as usize) else { break };
             if is_done {
-                queue.bytes = queue.bytes.saturating_sub(waiting.packet.len() + MESSAGE_COST);
+                session.tracks.waiting_bytes = session.tracks.waiting_bytes.saturating_sub(waiting.packet.len() + MESSAGE_COST);
             } else {
-                queue.waiting.push_front(waiting);
+                session.tracks.waiting.push_front(waiting);
             }
         }
         spent

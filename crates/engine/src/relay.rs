@@ -41,7 +41,7 @@ struct Arriving {
 }
 
 impl Relays {
-    pub(crate) fn send(&mut self, to: WorkerKey, message: Relay) {
+    fn send(&mut self, to: WorkerKey, message: Relay) {
         self.messages.push_back((to, message));
     }
 
@@ -79,12 +79,8 @@ impl Engine {
         }
     }
 
-    /// The lane to `to` had no room for what may be lost: the layers of packets go on with their next key frames.
-    pub fn relay_overflowed(&mut self, now: Instant, to: WorkerKey, message: Relay) {
-        let batch = match message {
-            Relay::Packets(batch) => batch,
-            _ => return self.meters.dropped_data_track += 1,
-        };
+    /// The lane to `to` had no room for this batch: its layers go on with their next key frames.
+    pub fn relay_overflowed(&mut self, now: Instant, to: WorkerKey, batch: &RelayBatch) {
         self.meters.dropped_relay += batch.packets.len() as u64;
         for packet in &batch.packets {
             let Some(&index) = self.by_track.get(&packet.track) else { continue };
@@ -96,7 +92,6 @@ impl Engine {
                 self.ask_key_frame(now, index, Layer(packet.layer));
             }
         }
-        self.recycle(batch);
     }
 
     /// One copy of a packet for every worker that wants its layer.
@@ -246,10 +241,6 @@ impl Engine {
                 self.relayed_packets(now, from, &batch);
                 return Some(batch);
             }
-            Relay::AttachData { track } => self.data_track_attached(from, track),
-            Relay::DetachData { track } => self.data_track_detached(from, track),
-            Relay::EndedData { track } => self.relayed_data_track_ended(from, track),
-            Relay::DataPacket { track, packet } => self.relayed_data_packet(now, from, track, packet),
             Relay::Restarted => self.peer_restarted(now, from),
         }
         None
@@ -258,7 +249,6 @@ impl Engine {
     /// What came from that worker is gone, and it has forgotten what it wanted.
     fn peer_restarted(&mut self, now: Instant, from: WorkerKey) {
         self.relays.arriving.retain(|_, arriving| arriving.from != from);
-        self.forget_relayed_data(from);
         let relayed = |publication: &Publication| publication.origin == Origin::Relay { worker: from };
         let ended: Vec<u32> = self.publications.iter().filter(|(_, p)| relayed(p)).map(|(index, _)| index as u32).collect();
         for index in ended {

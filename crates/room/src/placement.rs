@@ -61,16 +61,11 @@ impl Placement {
                     send(*worker, Command::MuteTrack { track, muted });
                 }
             }
+            // a data track has no way to another worker yet: a subscription there finds nothing
             Command::AddDataTrack { session, track, .. } => {
                 let Some(worker) = self.worker_of(session) else { return };
                 self.data_tracks.insert(track, (worker, session));
                 send(worker, command);
-            }
-            Command::SubscribeDataTrack { session, track, handle, target_fps, .. } => {
-                let Some(worker) = self.worker_of(session) else { return };
-                let publisher = self.data_tracks.get(&track).map(|(publisher, _)| *publisher);
-                let from = publisher.filter(|publisher| *publisher != worker);
-                send(worker, Command::SubscribeDataTrack { session, track, handle, target_fps, from });
             }
             Command::RemoveDataTrack { track } => {
                 if let Some((worker, _)) = self.data_tracks.remove(&track) {

@@ -396,8 +396,8 @@ impl World {
             let from_key = WorkerKey::local(from as u16);
             while let Some((to, message)) = self.engines[from].poll_relay() {
                 moved = true;
-                if message.may_be_lost() && self.relays_are_full {
-                    self.engines[from].relay_overflowed(self.now, to, message);
+                if let (Relay::Packets(batch), true) = (&message, self.relays_are_full) {
+                    self.engines[from].relay_overflowed(self.now, to, batch);
                     continue;
                 }
                 if let Some(batch) = self.engines[usize::from(to.index)].handle_relay(self.now, from_key, message) {

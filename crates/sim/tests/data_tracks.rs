@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sluicegate_contract::limit::DATA_TRACK_BYTES_BEHIND_MAX;
-use sluicegate_contract::meter::Meters;
 use sluicegate_proto::pb::{self, signal_request};
 use sluicegate_rtp::data_track::{self, DataTrackHeader};
 use sluicegate_sim::net::Network;
@@ -24,18 +23,14 @@ fn packet(handle: u16, sequence: u16, frame: u16, (at, of): (usize, usize), byte
 }
 
 /// (publishers, subscribers) in one room, connected.
-fn world(workers: usize, seed: u64, network: Network, publishers: usize, subscribers: usize) -> (World, Vec<usize>, Vec<usize>) {
-    let mut world = World::with_workers(seed, network, workers);
+fn world(seed: u64, network: Network, publishers: usize, subscribers: usize) -> (World, Vec<usize>, Vec<usize>) {
+    let mut world = World::new(seed, network);
     let publishers: Vec<usize> = (0..publishers).map(|at| world.join_room(0, &format!("pub{at}"), Vec::new(), true)).collect();
     let subscribers: Vec<usize> = (0..subscribers).map(|at| world.join_room(0, &format!("sub{at}"), Vec::new(), false)).collect();
     let busy = |w: &World| !w.nodes.iter().all(|node| node.client.is_connected());
     assert!(world.run_while(Duration::from_secs(20), busy), "the clients connect");
     world.run_for(Duration::from_secs(1));
     (world, publishers, subscribers)
-}
-
-fn meters(world: &World) -> Meters {
-    Meters::sum(&world.engines.iter().map(|engine| engine.meters()).collect::<Vec<_>>())
 }
 
 fn publish(world: &mut World, node: usize, pub_handle: u32, name: &str) -> String {
@@ -63,18 +58,7 @@ fn arrived(world: &World, node: usize, handle: u16) -> Vec<DataTrackHeader> {
 
 #[test]
 fn packets_reach_those_who_asked_under_their_own_handles() {
-    handles_and_rates(1, 2);
-}
-
-#[test]
-fn packets_reach_those_on_other_workers() {
-    // each of the two tracks goes to a worker that is not its own, and one stays at home, too
-    handles_and_rates(3, 4);
-}
-
-/// With so many workers; `kept`: data tracks they have at the end of all, relayed ones included.
-fn handles_and_rates(workers: usize, kept: u64) {
-    let (mut world, publishers, subscribers) = world(workers, 1, Network::sound(Duration::from_millis(5)), 2, 3);
+    let (mut world, publishers, subscribers) = world(1, Network::sound(Duration::from_millis(5)), 2, 3);
     let pose = publish(&mut world, publishers[0], 7, "pose");
     let state = publish(&mut world, publishers[1], 7, "state");
     let handles = [
@@ -103,17 +87,17 @@ fn handles_and_rates(workers: usize, kept: u64) {
     assert!((20..=24).contains(&slower.len()), "ten frames a second of two packets: {}", slower.len());
     assert!(slower.chunks(2).all(|frame| frame[0].start && frame[1].last && frame[0].frame == frame[1].frame), "whole frames");
     assert!(world.nodes[subscribers[2]].messages.is_empty(), "who did not ask gets nothing");
-    let meters = meters(&world);
-    assert_eq!((meters.live_data_tracks, meters.dropped_data_track), (kept, 120));
+    let meters = world.engines[0].meters();
+    assert_eq!((meters.live_data_tracks, meters.dropped_data_track), (2, 120));
     // gone with its publisher
     world.leave(publishers[0]);
     world.run_for(Duration::from_secs(1));
-    assert_eq!(self::meters(&world).live_data_tracks, kept / 2);
+    assert_eq!(world.engines[0].meters().live_data_tracks, 1);
 }
 
 #[test]
 fn a_slow_receiver_loses_whole_frames_and_nobody_else_any() {
-    let (mut world, publishers, subscribers) = world(1, 2, Network::sound(Duration::from_millis(5)), 1, 2);
+    let (mut world, publishers, subscribers) = world(2, Network::sound(Duration::from_millis(5)), 1, 2);
     let video = publish(&mut world, publishers[0], 1, "video");
     let handles: Vec<u16> = subscribers.iter().map(|node| subscribe(&mut world, *node, &video, None)).collect();
     world.nodes[subscribers[0]].set_deaf(true);
@@ -135,7 +119,7 @@ fn a_slow_receiver_loses_whole_frames_and_nobody_else_any() {
 
 #[test]
 fn a_hostile_publisher_takes_no_other_ones_turn() {
-    let (mut world, publishers, subscribers) = world(1, 3, Network::sound(Duration::from_millis(5)), 2, 2);
+    let (mut world, publishers, subscribers) = world(3, Network::sound(Duration::from_millis(5)), 2, 2);
     let flood = publish(&mut world, publishers[0], 1, "flood");
     let pose = publish(&mut world, publishers[1], 1, "pose");
     subscribe(&mut world, subscribers[0], &flood, None);

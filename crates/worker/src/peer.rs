@@ -149,8 +149,9 @@ impl Peers {
         }
         while let Some((to, relay)) = engine.poll_relay() {
             let Some(peer) = self.to.iter_mut().find(|peer| peer.key == to) else { continue };
-            if let Some(Mail::Relay(relay)) = peer.post(Mail::Relay(relay)) {
-                engine.relay_overflowed(now, to, relay);
+            if let Some(Mail::Relay(Relay::Packets(batch))) = peer.post(Mail::Relay(relay)) {
+                engine.relay_overflowed(now, to, &batch);
+                engine.recycle(batch);
             }
         }
         for peer in self.to.iter_mut().filter(|peer| peer.has_new) {
@@ -193,10 +194,10 @@ impl ToPeer {
         }
     }
 
-    /// Returns what found no room and may be lost; the rest waits.
+    /// Returns packets that found no room; the rest waits.
     fn post(&mut self, mail: Mail) -> Option<Mail> {
         // packets may overtake what waits: they mean nothing to one who was not told of their track
-        let is_packets = matches!(&mail, Mail::Relay(relay) if relay.may_be_lost());
+        let is_packets = matches!(mail, Mail::Relay(Relay::Packets(_)));
         if !is_packets && !self.waiting.is_empty() {
             self.waiting.push_back(mail);
             return None;
