@@ -89,6 +89,8 @@ pub enum Command {
         handle: u16,
         /// Frames a second at most; none: all there are.
         target_fps: Option<NonZeroU32>,
+        /// As in `Subscribe`.
+        from: Option<WorkerKey>,
     },
     UnsubscribeDataTrack {
         session: SessionKey,

@@ -11,10 +11,10 @@ use std::time::Duration;
 use sluicegate_rtp::codec::{Codec, MediaKind};
 use sluicegate_rtp::vp8;
 
-use crate::key::TrackKey;
+use crate::key::{DataTrackKey, TrackKey};
 
 /// Raised whenever the meaning of a message changes.
-pub const RELAY_VERSION: u16 = 1;
+pub const RELAY_VERSION: u16 = 2;
 
 /// A media worker of a node; node 0 is this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,9 +69,22 @@ pub enum Relay {
     },
     Packets(RelayBatch),
 
+    /// From the subscriber's side: somebody here wants the data track. Its packets follow, and its end is the rooms' to tell.
+    AttachData {
+        track: DataTrackKey,
+    },
+    DetachData {
+        track: DataTrackKey,
+    },
+    /// Packets of data tracks as their publishers sent them, in order. Where the lane is full they are lost.
+    DataPackets(DataPackets),
+
     /// The sending worker began anew and knows nothing of what was before.
     Restarted,
 }
+
+/// Whole packets with the track that each is of.
+pub type DataPackets = Vec<(DataTrackKey, Vec<u8>)>;
 
 /// What a far Receiver must know of a track.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -42,8 +42,8 @@ impl Engine {
             }
             Command::AddDataTrack { session, track, handle } => self.add_data_track(session, track, handle),
             Command::RemoveDataTrack { track } => self.remove_data_track(track),
-            Command::SubscribeDataTrack { session, track, handle, target_fps } => {
-                self.subscribe_data_track(session, track, handle, target_fps);
+            Command::SubscribeDataTrack { session, track, handle, target_fps, from } => {
+                self.subscribe_data_track(session, track, handle, target_fps, from);
             }
             Command::UnsubscribeDataTrack { session, track } => self.unsubscribe_data_track(session, track),
             Command::SendData { sessions, channel, payload } => {

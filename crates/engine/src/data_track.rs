@@ -3,7 +3,10 @@
 //! Nothing here is ever repaired, and little is held: a packet waits with its publisher for its turn behind the media, and goes to a
 //! receiver at once or not at all. What a slow receiver cannot take is left out frame by frame, since parts are of no use.
 //!
-//! A packet of a track of another worker would enter by [`Engine::take_packet`], with the track kept here by its key.
+//! A track with subscribers on another worker is there a far one: its packets cross in their publisher's turn, and have a turn again
+//! over there, which is that track's own ([`relay`]).
+
+mod relay;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
@@ -14,7 +17,7 @@ use sluicegate_contract::limit::{
     DATA_SUBSCRIPTIONS_PER_SESSION_MAX, DATA_TRACK_BYTES_BEHIND_MAX, DATA_TRACK_BYTES_PER_TICK, DATA_TRACK_BYTES_WAITING_MAX,
     DATA_TRACKS_PER_SESSION_MAX,
 };
-use sluicegate_contract::{DataTrackKey, SessionKey};
+use sluicegate_contract::{DataTrackKey, SessionKey, WorkerKey};
 use sluicegate_rtp::data_track::{self, DataTrackHeader};
 use sluicegate_transport::connection::{ChannelId, Sent};
 
@@ -29,18 +32,35 @@ const TURN_BYTES: usize = 16 << 10;
 pub(crate) struct DataTracks {
     tracks: Slab<DataTrack>,
     by_key: BTreeMap<DataTrackKey, u32>,
-    /// Publishers whose packets wait, in turn; and since when.
-    ready: VecDeque<u32>,
+    /// Those whose packets wait, in turn; and since when.
+    ready: VecDeque<Turn>,
     since: Option<Instant>,
+    relays: relay::Relays,
+}
+
+/// Who sends a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Session(u32),
+    Far(WorkerKey),
+}
+
+/// Whose packets have a turn: a publisher's of all his tracks, or those of one far track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Session(u32),
+    Far(u32),
 }
 
 #[derive(Debug)]
 struct DataTrack {
     key: DataTrackKey,
-    /// The publisher.
-    session: u32,
-    handle: u16,
+    source: Source,
     sinks: Vec<Sink>,
+    /// Other workers that receive it.
+    relays: Vec<WorkerKey>,
+    /// Of a far track.
+    queue: Queue,
     /// The frame that found no room: the rest of it is of no use.
     overrun: Option<u16>,
 }
@@ -63,9 +83,15 @@ pub(crate) struct SessionTracks {
     /// Published: (handle, track), by handle.
     published: Vec<(u16, u32)>,
     subscribed: Vec<u32>,
+    queue: Queue,
+}
+
+/// Packets that wait for their turn.
+#[derive(Debug, Default)]
+struct Queue {
     waiting: VecDeque<Waiting>,
-    waiting_bytes: usize,
-    /// In the queue of publishers.
+    bytes: usize,
+    /// Among those that are ready.
     is_ready: bool,
 }
 
@@ -74,11 +100,19 @@ struct Waiting {
     track: u32,
     header: DataTrackHeader,
     packet: Vec<u8>,
-    /// How many of the subscribers have had their turn.
+    /// How many of the workers and subscribers have had their turn.
     served: usize,
 }
 
 impl DataTracks {
+    fn insert(&mut self, key: DataTrackKey, source: Source) -> u32 {
+        let relays = if matches!(source, Source::Far(_)) { Vec::new() } else { self.relays.take_early(key) };
+        let track = DataTrack { key, source, sinks: Vec::new(), relays, queue: Queue::default(), overrun: None };
+        let index = self.tracks.insert(track) as u32;
+        self.by_key.insert(key, index);
+        index
+    }
+
     pub fn len(&self) -> usize {
         self.tracks.len()
     }
@@ -136,9 +170,7 @@ impl Engine {
         if published.len() >= DATA_TRACKS_PER_SESSION_MAX || self.data_tracks.by_key.contains_key(&track) {
             return;
         }
-        let index =
-            self.data_tracks.tracks.insert(DataTrack { key: track, session, handle, sinks: Vec::new(), overrun: None }) as u32;
-        self.data_tracks.by_key.insert(track, index);
+        let index = self.data_tracks.insert(track, Source::Session(session));
         published.insert(at, (handle, index));
     }
 
@@ -150,11 +182,14 @@ impl Engine {
                 session.tracks.subscribed.retain(|known| *known != index);
             }
         }
-        let Some(session) = self.sessions.get_mut(track.session as usize) else { return };
-        let tracks = &mut session.tracks;
-        tracks.published.retain(|(_, known)| *known != index);
-        tracks.waiting.retain(|waiting| waiting.track != index);
-        tracks.waiting_bytes = tracks.waiting.iter().map(|waiting| waiting.packet.len() + MESSAGE_COST).sum();
+        let Source::Session(session) = track.source else {
+            return self.data_tracks.ready.retain(|turn| *turn != Turn::Far(index));
+        };
+        let Some(session) = self.sessions.get_mut(session as usize) else { return };
+        let SessionTracks { published, queue, .. } = &mut session.tracks;
+        published.retain(|(_, known)| *known != index);
+        queue.waiting.retain(|waiting| waiting.track != index);
+        queue.bytes = queue.waiting.iter().map(|waiting| waiting.packet.len() + MESSAGE_COST).sum();
     }
 
     pub(crate) fn subscribe_data_track(
@@ -163,8 +198,11 @@ impl Engine {
         track: DataTrackKey,
         handle: u16,
         target_fps: Option<NonZeroU32>,
+        from: Option<WorkerKey>,
     ) {
-        let (Some(session), Some(&index)) = (self.session_index(key), self.data_tracks.by_key.get(&track)) else { return };
+        let Some(session) = self.session_index(key) else { return };
+        let known = self.data_tracks.by_key.get(&track).copied();
+        let Some(index) = known.or_else(|| from.map(|from| self.attach_data_track(from, track))) else { return };
         let Some(track) = self.data_tracks.tracks.get_mut(index as usize) else { return };
         let interval = target_fps.map(|fps| Duration::from_secs(1) / fps.get());
         if let Some(sink) = track.sinks.iter_mut().find(|sink| sink.session == session) {
@@ -177,6 +215,7 @@ impl Engine {
             subscribed.push(index);
             track.sinks.push(Sink { session, handle, interval, due: None, frame: None });
         }
+        self.detach_data_track(index);
     }
 
     pub(crate) fn unsubscribe_data_track(&mut self, key: SessionKey, track: DataTrackKey) {
@@ -185,6 +224,7 @@ impl Engine {
         if let Some(track) = self.data_tracks.tracks.get_mut(index as usize) {
             track.sinks.retain(|sink| sink.session != session);
         }
+        self.detach_data_track(index);
     }
 
     /// The session's end, before its index is used again.
@@ -198,8 +238,9 @@ impl Engine {
             if let Some(track) = self.data_tracks.tracks.get_mut(*subscribed as usize) {
                 track.sinks.retain(|sink| sink.session != index);
             }
+            self.detach_data_track(*subscribed);
         }
-        self.data_tracks.ready.retain(|ready| *ready != index);
+        self.data_tracks.ready.retain(|turn| *turn != Turn::Session(index));
         if self.data_tracks.ready.is_empty() {
             self.data_tracks.since = None;
         }
@@ -224,12 +265,18 @@ impl Engine {
     }
 
     fn take_packet(&mut self, now: Instant, index: u32, header: DataTrackHeader, packet: Vec<u8>) {
-        let Some(track) = self.data_tracks.tracks.get_mut(index as usize).filter(|track| !track.sinks.is_empty()) else { return };
-        debug_assert_eq!(track.handle, header.handle);
-        let publisher = track.session;
-        let Some(session) = self.sessions.get_mut(publisher as usize) else { return };
-        let tracks = &mut session.tracks;
-        let after = tracks.waiting_bytes + packet.len() + MESSAGE_COST;
+        let Some(track) = self.data_tracks.tracks.get_mut(index as usize) else { return };
+        if track.sinks.is_empty() && track.relays.is_empty() {
+            return;
+        }
+        let (turn, queue) = match track.source {
+            Source::Session(session) => {
+                let Some(state) = self.sessions.get_mut(session as usize) else { return };
+                (Turn::Session(session), &mut state.tracks.queue)
+            }
+            Source::Far(_) => (Turn::Far(index), &mut track.queue),
+        };
+        let after = queue.bytes + packet.len() + MESSAGE_COST;
         if header.start {
             track.overrun = None;
         }
@@ -238,10 +285,10 @@ impl Engine {
             self.meters.dropped_data_track += 1;
             return;
         }
-        tracks.waiting_bytes = after;
-        tracks.waiting.push_back(Waiting { track: index, header, packet, served: 0 });
-        if !std::mem::replace(&mut tracks.is_ready, true) {
-            self.data_tracks.ready.push_back(publisher);
+        queue.bytes = after;
+        queue.waiting.push_back(Waiting { track: index, header, packet, served: 0 });
+        if !std::mem::replace(&mut queue.is_ready, true) {
+            self.data_tracks.ready.push_back(turn);
             self.data_tracks.since.get_or_insert(now);
         }
     }
@@ -250,33 +297,39 @@ impl Engine {
     pub(crate) fn pump_data_tracks(&mut self, now: Instant) {
         let mut budget = DATA_TRACK_BYTES_PER_TICK;
         while budget > 0
-            && let Some(publisher) = self.data_tracks.ready.pop_front()
+            && let Some(turn) = self.data_tracks.ready.pop_front()
         {
-            let spent = self.turn(now, publisher, TURN_BYTES.min(budget));
+            let spent = self.turn(now, turn, TURN_BYTES.min(budget));
             budget = budget.saturating_sub(spent);
-            let Some(session) = self.sessions.get_mut(publisher as usize) else { continue };
-            session.tracks.is_ready = !session.tracks.waiting.is_empty();
-            if session.tracks.is_ready {
-                self.data_tracks.ready.push_back(publisher);
+            let Some(queue) = self.queue(turn) else { continue };
+            queue.is_ready = !queue.waiting.is_empty();
+            if queue.is_ready {
+                self.data_tracks.ready.push_back(turn);
             }
         }
         self.data_tracks.since = (!self.data_tracks.ready.is_empty()).then_some(now);
     }
 
-    /// One publisher's turn; says what it cost.
-    fn turn(&mut self, now: Instant, publisher: u32, bytes: usize) -> usize {
+    fn queue(&mut self, turn: Turn) -> Option<&mut Queue> {
+        match turn {
+            Turn::Session(session) => self.sessions.get_mut(session as usize).map(|session| &mut session.tracks.queue),
+            Turn::Far(track) => self.data_tracks.tracks.get_mut(track as usize).map(|track| &mut track.queue),
+        }
+    }
+
+    /// One turn; says what it cost.
+    fn turn(&mut self, now: Instant, turn: Turn, bytes: usize) -> usize {
         let mut spent = 0;
         while spent < bytes {
-            let tracks = self.sessions.get_mut(publisher as usize).map(|session| &mut session.tracks);
-            let Some(mut waiting) = tracks.and_then(|tracks| tracks.waiting.pop_front()) else { break };
+            let Some(mut waiting) = self.queue(turn).and_then(|queue| queue.waiting.pop_front()) else { break };
             // what is looked at costs a little, too
             spent += MESSAGE_COST;
             let is_done = self.serve(now, &mut waiting, bytes, &mut spent);
-            let Some(session) = self.sessions.get_mut(publisher as usize) else { break };
+            let Some(queue) = self.queue(turn) else { break };
             if is_done {
-                session.tracks.waiting_bytes = session.tracks.waiting_bytes.saturating_sub(waiting.packet.len() + MESSAGE_COST);
+                queue.bytes = queue.bytes.saturating_sub(waiting.packet.len() + MESSAGE_COST);
             } else {
-                session.tracks.waiting.push_front(waiting);
+                queue.waiting.push_front(waiting);
             }
         }
         spent
@@ -286,9 +339,17 @@ impl Engine {
     fn serve(&mut self, now: Instant, waiting: &mut Waiting, bytes: usize, spent: &mut usize) -> bool {
         while *spent < bytes {
             let Some(track) = self.data_tracks.tracks.get(waiting.track as usize) else { return true };
-            let Some(sink) = track.sinks.get(waiting.served) else { return true };
             let at = waiting.served;
             waiting.served += 1;
+            if let Some(worker) = track.relays.get(at).copied() {
+                let key = track.key;
+                data_track::set_handle(&mut waiting.packet, waiting.header.handle);
+                self.data_tracks.relays.push(worker, key, &waiting.packet);
+                *spent += waiting.packet.len() + MESSAGE_COST;
+                continue;
+            }
+            let at = at - track.relays.len();
+            let Some(sink) = track.sinks.get(at) else { return true };
             let Some((link, channel)) = self.track_channel(sink.session) else {
                 self.meters.dropped_data_track += 1;
                 continue;

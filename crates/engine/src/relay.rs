@@ -68,7 +68,10 @@ impl Engine {
         if let Some(message) = self.relays.messages.pop_front() {
             return Some(message);
         }
-        self.relays.batches.pop().map(|(to, batch)| (to, Relay::Packets(batch)))
+        if let Some((to, batch)) = self.relays.batches.pop() {
+            return Some((to, Relay::Packets(batch)));
+        }
+        self.data_tracks.poll_relay()
     }
 
     /// A batch that was used up serves again.
@@ -241,7 +244,13 @@ impl Engine {
                 self.relayed_packets(now, from, &batch);
                 return Some(batch);
             }
-            Relay::Restarted => self.peer_restarted(now, from),
+            Relay::AttachData { track } => self.data_track_attached(from, track),
+            Relay::DetachData { track } => self.data_track_detached(from, track),
+            Relay::DataPackets(packets) => self.data_packets_relayed(now, from, packets),
+            Relay::Restarted => {
+                self.peer_restarted(now, from);
+                self.forget_far_tracks(from);
+            }
         }
         None
     }

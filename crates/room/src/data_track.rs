@@ -234,7 +234,7 @@ impl Room {
             let sub_handles = HashMap::from([(u32::from(handle), published)]);
             // before the media plane hears of it: the client should know the handle before its first packet
             self.signal(index, Message::DataTrackSubscriberHandles(pb::DataTrackSubscriberHandles { sub_handles }));
-            self.command(Command::SubscribeDataTrack { session, track: key, handle, target_fps });
+            self.command(Command::SubscribeDataTrack { session, track: key, handle, target_fps, from: None });
         } else if !is_allowed && wanted.handle.take().is_some() {
             self.command(Command::UnsubscribeDataTrack { session, track: key });
         }

@@ -2,7 +2,7 @@
 //!
 //! The room itself knows no workers. A subscription to a track of another worker says where to get it; a message for sessions of several workers goes to each with its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sluicegate_contract::command::Fault;
 use sluicegate_contract::{Command, DataTrackKey, SessionKey, TrackKey, WorkerKey};
@@ -13,7 +13,16 @@ use smallvec::SmallVec;
 pub struct Placement {
     sessions: HashMap<SessionKey, WorkerKey>,
     tracks: BTreeMap<TrackKey, (WorkerKey, SessionKey)>,
-    data_tracks: BTreeMap<DataTrackKey, (WorkerKey, SessionKey)>,
+    data_tracks: BTreeMap<DataTrackKey, DataTrack>,
+}
+
+#[derive(Debug)]
+struct DataTrack {
+    worker: WorkerKey,
+    /// The publisher.
+    session: SessionKey,
+    /// Other workers that were asked to receive it.
+    far: BTreeSet<WorkerKey>,
 }
 
 impl Placement {
@@ -61,22 +70,36 @@ impl Placement {
                     send(*worker, Command::MuteTrack { track, muted });
                 }
             }
-            // a data track has no way to another worker yet: a subscription there finds nothing
             Command::AddDataTrack { session, track, .. } => {
                 let Some(worker) = self.worker_of(session) else { return };
-                self.data_tracks.insert(track, (worker, session));
+                self.data_tracks.insert(track, DataTrack { worker, session, far: BTreeSet::new() });
                 send(worker, command);
             }
+            Command::SubscribeDataTrack { session, track, handle, target_fps, .. } => {
+                let (Some(worker), Some(source)) = (self.worker_of(session), self.data_tracks.get_mut(&track)) else { return };
+                let from = (source.worker != worker).then_some(source.worker);
+                if from.is_some() {
+                    source.far.insert(worker);
+                }
+                send(worker, Command::SubscribeDataTrack { session, track, handle, target_fps, from });
+            }
             Command::RemoveDataTrack { track } => {
-                if let Some((worker, _)) = self.data_tracks.remove(&track) {
-                    send(worker, command);
+                let Some(source) = self.data_tracks.remove(&track) else { return };
+                for worker in source.far.into_iter().chain([source.worker]) {
+                    send(worker, Command::RemoveDataTrack { track });
                 }
             }
             Command::RemoveSession { session } => {
                 let Some(worker) = self.sessions.remove(&session) else { return };
                 self.tracks.retain(|_, (_, publisher)| *publisher != session);
-                self.data_tracks.retain(|_, (_, publisher)| *publisher != session);
                 send(worker, Command::RemoveSession { session });
+                // its own worker forgets its data tracks with it, the others must be told
+                let is_its_own = |_: &DataTrackKey, track: &mut DataTrack| track.session == session;
+                for (track, source) in self.data_tracks.extract_if(.., is_its_own) {
+                    for worker in source.far {
+                        send(worker, Command::RemoveDataTrack { track });
+                    }
+                }
             }
             Command::Fault(Fault::Worker(worker)) => send(worker, command),
             other => {
@@ -96,6 +119,34 @@ mod tests {
     use sluicegate_rtp::codec::MediaKind;
 
     use super::*;
+
+    #[test]
+    fn data_tracks_end_on_every_worker_that_has_them() {
+        let mut placement = Placement::default();
+        for (index, worker) in [(1, A), (2, B), (3, A)] {
+            placement.place(session(index), worker);
+        }
+        let track = |index| DataTrackKey { room: ROOM, index };
+        for (index, handle) in [(1, 1), (2, 2)] {
+            let added = routed(&mut placement, Command::AddDataTrack { session: session(1), track: track(index), handle });
+            assert_eq!(added, [(0, "AddDataTrack".to_owned())]);
+        }
+        for (to, worker, far) in [(2, B, Some(A)), (3, A, None)] {
+            let (session, track, handle, target_fps) = (session(to), track(1), 1, None);
+            let subscribe = Command::SubscribeDataTrack { session, track, handle, target_fps, from: None };
+            let mut seen = Vec::new();
+            placement.route(subscribe, |at, command| match command {
+                Command::SubscribeDataTrack { from, .. } => seen.push((at, from)),
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(seen, [(worker, far)]);
+        }
+        let removed = |worker| (worker, "RemoveDataTrack".to_owned());
+        assert_eq!(routed(&mut placement, Command::RemoveDataTrack { track: track(2) }), [removed(0)]);
+        let gone = routed(&mut placement, Command::RemoveSession { session: session(1) });
+        assert_eq!(gone, [(0, "RemoveSession".to_owned()), removed(1)]);
+        assert_eq!(routed(&mut placement, Command::RemoveDataTrack { track: track(1) }), []);
+    }
 
     const ROOM: RoomKey = RoomKey(1);
     const A: WorkerKey = WorkerKey::local(0);

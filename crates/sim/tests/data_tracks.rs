@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use sluicegate_contract::limit::DATA_TRACK_BYTES_BEHIND_MAX;
+use sluicegate_contract::meter::Meters;
+use sluicegate_engine::Engine;
 use sluicegate_proto::pb::{self, signal_request};
 use sluicegate_rtp::data_track::{self, DataTrackHeader};
 use sluicegate_sim::net::Network;
@@ -23,8 +25,8 @@ fn packet(handle: u16, sequence: u16, frame: u16, (at, of): (usize, usize), byte
 }
 
 /// (publishers, subscribers) in one room, connected.
-fn world(seed: u64, network: Network, publishers: usize, subscribers: usize) -> (World, Vec<usize>, Vec<usize>) {
-    let mut world = World::new(seed, network);
+fn world(seed: u64, workers: usize, publishers: usize, subscribers: usize) -> (World, Vec<usize>, Vec<usize>) {
+    let mut world = World::with_workers(seed, Network::sound(Duration::from_millis(5)), workers);
     let publishers: Vec<usize> = (0..publishers).map(|at| world.join_room(0, &format!("pub{at}"), Vec::new(), true)).collect();
     let subscribers: Vec<usize> = (0..subscribers).map(|at| world.join_room(0, &format!("sub{at}"), Vec::new(), false)).collect();
     let busy = |w: &World| !w.nodes.iter().all(|node| node.client.is_connected());
@@ -49,6 +51,10 @@ fn subscribe(world: &mut World, node: usize, track_sid: &str, target_fps: Option
     world.nodes[node].client.data_handles[track_sid] as u16
 }
 
+fn meters(world: &World) -> Meters {
+    Meters::sum(&world.engines.iter().map(Engine::meters).collect::<Vec<_>>())
+}
+
 /// What came under a handle.
 fn arrived(world: &World, node: usize, handle: u16) -> Vec<DataTrackHeader> {
     let packets = world.nodes[node].messages.iter().filter(|(_, label, _)| label == LABEL);
@@ -58,7 +64,13 @@ fn arrived(world: &World, node: usize, handle: u16) -> Vec<DataTrackHeader> {
 
 #[test]
 fn packets_reach_those_who_asked_under_their_own_handles() {
-    let (mut world, publishers, subscribers) = world(1, Network::sound(Duration::from_millis(5)), 2, 3);
+    for workers in [1, 3] {
+        reach(workers);
+    }
+}
+
+fn reach(workers: usize) {
+    let (mut world, publishers, subscribers) = world(1, workers, 2, 3);
     let pose = publish(&mut world, publishers[0], 7, "pose");
     let state = publish(&mut world, publishers[1], 7, "state");
     let handles = [
@@ -87,17 +99,29 @@ fn packets_reach_those_who_asked_under_their_own_handles() {
     assert!((20..=24).contains(&slower.len()), "ten frames a second of two packets: {}", slower.len());
     assert!(slower.chunks(2).all(|frame| frame[0].start && frame[1].last && frame[0].frame == frame[1].frame), "whole frames");
     assert!(world.nodes[subscribers[2]].messages.is_empty(), "who did not ask gets nothing");
-    let meters = world.engines[0].meters();
-    assert_eq!((meters.live_data_tracks, meters.dropped_data_track), (2, 120));
+    let meters = meters(&world);
+    // with three workers each track is on two
+    let live = if workers == 1 { 2 } else { 4 };
+    assert_eq!((meters.live_data_tracks, meters.dropped_data_track), (live, 120));
     // gone with its publisher
     world.leave(publishers[0]);
     world.run_for(Duration::from_secs(1));
-    assert_eq!(world.engines[0].meters().live_data_tracks, 1);
+    assert_eq!(self::meters(&world).live_data_tracks, live / 2);
+    // nor is it anywhere when nobody wants it any more
+    world.leave(subscribers[0]);
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(self::meters(&world).live_data_tracks, 1);
 }
 
 #[test]
 fn a_slow_receiver_loses_whole_frames_and_nobody_else_any() {
-    let (mut world, publishers, subscribers) = world(2, Network::sound(Duration::from_millis(5)), 1, 2);
+    for workers in [1, 3] {
+        slow(workers);
+    }
+}
+
+fn slow(workers: usize) {
+    let (mut world, publishers, subscribers) = world(2, workers, 1, 2);
     let video = publish(&mut world, publishers[0], 1, "video");
     let handles: Vec<u16> = subscribers.iter().map(|node| subscribe(&mut world, *node, &video, None)).collect();
     world.nodes[subscribers[0]].set_deaf(true);
@@ -111,7 +135,7 @@ fn a_slow_receiver_loses_whole_frames_and_nobody_else_any() {
     }
     assert_eq!(arrived(&world, subscribers[1], handles[1]).len(), 120);
     assert!(arrived(&world, subscribers[0], handles[0]).is_empty());
-    let dropped = world.engines[0].meters().dropped_data_track;
+    let dropped = meters(&world).dropped_data_track;
     // so much was begun before the bound was passed
     let begun = DATA_TRACK_BYTES_BEHIND_MAX / 16_000 + 2;
     assert!(dropped.is_multiple_of(4) && dropped as usize >= 4 * (30 - begun), "{dropped}");
@@ -119,7 +143,13 @@ fn a_slow_receiver_loses_whole_frames_and_nobody_else_any() {
 
 #[test]
 fn a_hostile_publisher_takes_no_other_ones_turn() {
-    let (mut world, publishers, subscribers) = world(3, Network::sound(Duration::from_millis(5)), 2, 2);
+    for workers in [1, 3] {
+        hostile(workers);
+    }
+}
+
+fn hostile(workers: usize) {
+    let (mut world, publishers, subscribers) = world(3, workers, 2, 2);
     let flood = publish(&mut world, publishers[0], 1, "flood");
     let pose = publish(&mut world, publishers[1], 1, "pose");
     subscribe(&mut world, subscribers[0], &flood, None);

@@ -149,9 +149,13 @@ impl Peers {
         }
         while let Some((to, relay)) = engine.poll_relay() {
             let Some(peer) = self.to.iter_mut().find(|peer| peer.key == to) else { continue };
-            if let Some(Mail::Relay(Relay::Packets(batch))) = peer.post(Mail::Relay(relay)) {
-                engine.relay_overflowed(now, to, &batch);
-                engine.recycle(batch);
+            match peer.post(Mail::Relay(relay)) {
+                Some(Mail::Relay(Relay::Packets(batch))) => {
+                    engine.relay_overflowed(now, to, &batch);
+                    engine.recycle(batch);
+                }
+                Some(Mail::Relay(Relay::DataPackets(packets))) => engine.data_relay_overflowed(&packets),
+                _ => {}
             }
         }
         for peer in self.to.iter_mut().filter(|peer| peer.has_new) {
@@ -197,7 +201,7 @@ impl ToPeer {
     /// Returns packets that found no room; the rest waits.
     fn post(&mut self, mail: Mail) -> Option<Mail> {
         // packets may overtake what waits: they mean nothing to one who was not told of their track
-        let is_packets = matches!(mail, Mail::Relay(Relay::Packets(_)));
+        let is_packets = matches!(mail, Mail::Relay(Relay::Packets(_) | Relay::DataPackets(_)));
         if !is_packets && !self.waiting.is_empty() {
             self.waiting.push_back(mail);
             return None;

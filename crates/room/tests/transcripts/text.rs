@@ -292,7 +292,7 @@ fn command(command: &Command, names: &Names) -> String {
         }
         Command::AddDataTrack { session, track, handle } => format!("AddDataTrack {} {} {handle}", on(session), track.index),
         Command::RemoveDataTrack { track } => format!("RemoveDataTrack {}", track.index),
-        Command::SubscribeDataTrack { session, track, handle, target_fps } => {
+        Command::SubscribeDataTrack { session, track, handle, target_fps, .. } => {
             let fps = target_fps.map(|fps| format!(" at {fps} fps")).unwrap_or_default();
             format!("SubscribeDataTrack {} {} as {handle}{fps}", on(session), track.index)
         }
