@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # with-server.sh COMMAND...: starts the release build on free ports of loopback, runs the command with LIVEKIT_URL set,
-# stops the server. WORKERS=n: with n media workers, every participant on the next one. PORTS=dev: the ports of --dev instead, for a network namespace of its own.
+# stops the server. WORKERS=n: with n media workers, every participant on the next one; with
+# ONE_PORT=1 they share their UDP port. PORTS=dev: the ports of --dev instead, for a network namespace of its own.
 # shellcheck source=scripts/env.sh
 source "$(dirname "$0")/env.sh"
 
@@ -20,6 +21,7 @@ if [[ ${PORTS:-free} != dev ]]; then
     read -r port metrics tcp media < <(free_ports)
     rtc="udp_port: $media, tcp_port: $tcp"
     [[ -z ${WORKERS:-} ]] || rtc="udp_port: 0, tcp_port: $tcp, workers: $WORKERS, worker_warm_percent: 0"
+    [[ -z ${ONE_PORT:-} ]] || rtc="udp_port: $media, tcp_port: $tcp, workers: $WORKERS, worker_warm_percent: 0"
     arguments+=(--config-body "{port: $port, prometheus: {port: $metrics}, rtc: {$rtc}}")
 fi
 log=$(mktemp)

@@ -3,7 +3,7 @@
 //! An address is learnt only from a binding request whose integrity was verified with the transport's password, so strangers
 //! cost one look-up and can neither fill the table nor take an address over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use sluicegate_transport::ice;
@@ -21,8 +21,22 @@ pub struct Path {
 /// Proven addresses a transport may hold: a client probes from each of its interfaces to each of ours, and may roam.
 pub const ADDRESSES_PER_TRANSPORT_MAX: usize = 32;
 
+/// What becomes of a peer's address, for those who share our port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathNews {
+    /// A peer of ours is there.
+    Proven(Path),
+    /// Its media comes from and goes there.
+    Nominated(Path),
+    /// No peer of ours is there any more.
+    Released(Path),
+}
+
 #[derive(Debug, Default)]
 pub struct Demux {
+    /// The port is shared with other workers, who must hear of paths.
+    tells: bool,
+    news: VecDeque<PathNews>,
     /// Local addresses from this one on are those of connections, which somebody must close.
     streams_from: u16,
     released: Vec<Path>,
@@ -44,8 +58,8 @@ pub fn worker_of_check(datagram: &[u8]) -> Option<u16> {
 }
 
 impl Demux {
-    pub fn new(streams_from: u16) -> Self {
-        Self { streams_from, ..Self::default() }
+    pub fn new(streams_from: u16, tells: bool) -> Self {
+        Self { streams_from, tells, ..Self::default() }
     }
 
     pub fn by_path(&self, path: &Path) -> Option<TransportIndex> {
@@ -79,6 +93,9 @@ impl Demux {
         {
             held.paths.retain(|known| *known != path);
         }
+        if path.local < self.streams_from {
+            self.tell(PathNews::Proven(path));
+        }
         let held = self.held.entry(transport).or_default();
         let oldest = (held.paths.len() == ADDRESSES_PER_TRANSPORT_MAX).then(|| held.paths.remove(0));
         held.paths.push(path);
@@ -103,7 +120,27 @@ impl Demux {
     fn release(&mut self, path: Path) {
         if path.local >= self.streams_from {
             self.released.push(path);
+        } else {
+            self.tell(PathNews::Released(path));
         }
+    }
+
+    fn tell(&mut self, news: PathNews) {
+        if self.tells {
+            self.news.push_back(news);
+        }
+    }
+
+    /// Media goes to `path` from now on.
+    pub fn nominated(&mut self, path: Path) {
+        if path.local < self.streams_from {
+            self.tell(PathNews::Nominated(path));
+        }
+    }
+
+    /// The next news for the other workers on our port.
+    pub fn poll_news(&mut self) -> Option<PathNews> {
+        self.news.pop_front()
     }
 
     /// A path of a connection that no transport holds any more.
@@ -158,7 +195,7 @@ mod tests {
 
     #[test]
     fn connections_that_nobody_holds_are_told_once() {
-        let mut demux = Demux::new(1);
+        let mut demux = Demux::new(1, false);
         let stream = |port: u16| Path { local: 1, ..path(port) };
         for port in 1..=ADDRESSES_PER_TRANSPORT_MAX as u16 + 1 {
             demux.learn(1, stream(port));

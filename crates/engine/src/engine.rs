@@ -13,7 +13,7 @@ use sluicegate_transport::certificate::Certificate;
 
 use crate::data::up::UpQueue;
 use crate::data_track::DataTracks;
-use crate::demux::{Demux, Path};
+use crate::demux::{Demux, Path, PathNews};
 use crate::link::Link;
 use crate::pacer::Pacer;
 use crate::publication::Publication;
@@ -34,6 +34,8 @@ pub struct EngineConfig {
     pub certificate: Certificate,
     /// For the NTP times of sender reports.
     pub wall_clock: WallClock,
+    /// Other workers are on the same UDP port, and must hear whose clients are where.
+    pub shares_port: bool,
 }
 
 /// Why the engine wants to be called.
@@ -85,7 +87,7 @@ impl Engine {
             publications: Slab::new(),
             subscriptions: Slab::new(),
             links: Slab::new(),
-            demux: Demux::new(streams_from),
+            demux: Demux::new(streams_from, config.shares_port),
             pacer: Pacer::default(),
             meters: Meters::default(),
             sessions: Slab::new(),
@@ -148,6 +150,11 @@ impl Engine {
     /// The peer has proven that it receives on `path`, and a transport holds it.
     pub fn has_path(&self, path: &Path) -> bool {
         self.demux.by_path(path).is_some()
+    }
+
+    /// The next news of peers' addresses, where the port is shared.
+    pub fn poll_path_news(&mut self) -> Option<PathNews> {
+        self.demux.poll_news()
     }
 
     /// The connection of `path` is no more.

@@ -42,8 +42,13 @@ impl Engine {
         };
         let Some(state) = self.links.get_mut(link as usize) else { return };
         if let Some(check) = ice::verify_check(datagram, state.transport.connection.local_password()) {
+            let before = state.path;
             state.checked(now, path, check.use_candidate);
+            let after = state.path;
             self.demux.learn(link, path);
+            if after != before {
+                self.demux.nominated(path);
+            }
         }
         self.receive_control(now, link, path, datagram);
     }

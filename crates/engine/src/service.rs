@@ -99,6 +99,7 @@ impl Engine {
                 None => {
                     state.path = Some(path);
                     self.demux.learn(link, path);
+                    self.demux.nominated(path);
                 }
             }
         }

@@ -81,7 +81,7 @@ pub struct Prometheus {
 pub struct Rtc {
     /// First and last.
     pub udp_port: Option<(u16, u16)>,
-    /// Media threads, one port each; 0: one per core, as far as there are ports.
+    /// Media threads, one port each, or all on one port; 0: one per core, as far as there are ports.
     pub workers: u32,
     /// Per cent of a core; none: the control plane's own.
     pub worker_warm_percent: Option<u32>,
@@ -141,6 +141,8 @@ pub struct Limit {
 
 /// LiveKit's.
 pub const HTTP_PORT: u16 = 7880;
+/// Media threads; far more than machines have cores.
+const WORKERS_MAX: u16 = 256;
 const TCP_PORT: u16 = 7881;
 const MEDIA_PORT_DEV: u16 = 7882;
 const MEDIA_RANGE: (u16, u16) = (50_000, 60_000);
@@ -258,7 +260,14 @@ impl Config {
         }
     }
 
-    /// How many media threads: one port each, never more than there are ports.
+    /// More workers were asked for than there are ports: all are on the first one.
+    pub fn shares_port(&self) -> bool {
+        let (first, last) = self.media_ports();
+        let ports = u32::from(last.saturating_sub(first)) + 1;
+        first != 0 && self.rtc.workers > ports
+    }
+
+    /// How many media threads: one port each, or all on one where more are asked for than there are ports.
     pub fn workers(&self) -> u16 {
         let (first, last) = self.media_ports();
         let ports = last.saturating_sub(first).saturating_add(1);
@@ -267,8 +276,7 @@ impl Config {
             0 => cores().min(ports),
             workers => u16::try_from(workers).unwrap_or(u16::MAX),
         };
-        // a first port of 0 means free ones, as many as are asked for
-        if first == 0 { asked } else { asked.min(ports) }
+        asked.clamp(1, WORKERS_MAX)
     }
 
     /// 0: none.

@@ -47,7 +47,9 @@ pub fn start(config: &Config) -> Result<Media, MediaError> {
     let (first, _) = config.media_ports();
     let offload = offload();
     let locals = locals(config);
-    let udp = (0..config.workers()).map(|index| open(&locals, port_of(first, index), offload)).collect::<Result<Vec<_>, _>>()?;
+    let udp = (0..config.workers())
+        .map(|index| open(config, &locals, port_of(config, first, index), offload))
+        .collect::<Result<Vec<_>, _>>()?;
     let tcp = match config.rtc.tcp_port {
         0 => Vec::new(),
         port => listen(&locals, port)?,
@@ -79,7 +81,7 @@ pub fn start(config: &Config) -> Result<Media, MediaError> {
     let certificate = Certificate::generate().map_err(sluicegate_worker::WorkerError::from)?;
     let worker_config = |(index, udp)| {
         let certificate = certificate.clone();
-        WorkerConfig { name: format!("media-{index}"), udp, certificate, wall_clock }
+        WorkerConfig { name: format!("media-{index}"), udp, shares_port: config.shares_port(), certificate, wall_clock }
     };
     let udp_ports = udp.iter().filter_map(|ports| ports.0.first()).map(|port| port.local.address.port()).collect();
     let tcp_port = tcp.first().map(|port| port.local.address.port());
@@ -93,9 +95,9 @@ pub fn start(config: &Config) -> Result<Media, MediaError> {
     Ok(Media { port: MediaPort { workers, events: received, is_behind }, udp_ports, tcp_port })
 }
 
-/// A free one each where the first is 0.
-fn port_of(first: u16, index: u16) -> u16 {
-    if first == 0 { 0 } else { first + index }
+/// A free one each where the first is 0; all the same where it is shared.
+fn port_of(config: &Config, first: u16, index: u16) -> u16 {
+    if first == 0 || config.shares_port() { first } else { first + index }
 }
 
 fn offload() -> Offload {
@@ -120,9 +122,10 @@ fn port(local: &Local, port: u16) -> Port {
     Port { bind: SocketAddr::new(local.bind, port), advertised: local.advertised, external: local.external }
 }
 
-fn open(locals: &[Local], number: u16, offload: Offload) -> Result<UdpPorts, MediaError> {
+fn open(config: &Config, locals: &[Local], number: u16, offload: Offload) -> Result<UdpPorts, MediaError> {
     let failed = |local: &Local, error| MediaError::Bind { kind: "UDP", address: local.bind, port: number, error };
-    let open = |local: &Local| UdpPort::bind(&port(local, number), offload).map_err(|error| failed(local, error));
+    let bind = if config.shares_port() { UdpPort::bind_shared } else { UdpPort::bind };
+    let open = |local: &Local| bind(&port(local, number), offload).map_err(|error| failed(local, error));
     locals.iter().map(open).collect::<Result<_, _>>().map(UdpPorts)
 }
 

@@ -94,6 +94,7 @@ impl World {
             candidates: vec![LocalAddress::udp(server(worker))],
             certificate: certificate.clone(),
             wall_clock: clock,
+            shares_port: false,
         };
         let configs: Vec<EngineConfig> = (0..workers).map(config).collect();
         let mut world = Self {

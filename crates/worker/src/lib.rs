@@ -12,6 +12,7 @@ pub mod worker;
 mod batch;
 mod offload;
 mod peer;
+mod shared;
 pub mod tcp;
 
 pub use mailbox::{CommandSender, Full};

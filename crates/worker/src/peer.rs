@@ -13,7 +13,9 @@ use sluicegate_contract::limit::RELAY_MAX;
 use sluicegate_contract::relay::RelayBatch;
 use sluicegate_contract::{Relay, WorkerKey};
 use sluicegate_engine::Engine;
+use sluicegate_engine::demux::PathNews;
 
+use crate::shared::{Foreign, SharedPort};
 use crate::tcp::Handover;
 
 /// Mails of one peer taken per tick.
@@ -27,6 +29,10 @@ pub(crate) enum Mail {
     Relay(Relay),
     /// A TCP connection that the sender accepted.
     Connection(Box<Handover>),
+    /// A datagram that came to the sender on the shared port.
+    Datagram(Foreign),
+    /// Where the sender's clients on the shared port are.
+    Path(PathNews),
 }
 
 /// How to wake a worker out of its wait for datagrams, and whether that is needed.
@@ -118,8 +124,22 @@ impl Peers {
         }
     }
 
+    /// A datagram of another worker's client; where there is no room it is lost, as datagrams are.
+    pub fn pass_on(&mut self, foreign: Foreign) {
+        if let Some(peer) = self.to.iter_mut().find(|peer| peer.key.index == foreign.worker) {
+            peer.has_new |= peer.lane.try_send(Mail::Datagram(foreign)).is_ok();
+        }
+    }
+
+    /// To every other worker with the next [`Peers::send`].
+    pub fn tell_path(&mut self, news: PathNews) {
+        for peer in &mut self.to {
+            peer.post(Mail::Path(news));
+        }
+    }
+
     /// Takes what other workers sent. True: there may be more.
-    pub fn take(&mut self, now: Instant, engine: &mut Engine) -> bool {
+    pub fn take(&mut self, now: Instant, engine: &mut Engine, mut shared: Option<&mut SharedPort>) -> bool {
         let mut more = false;
         for peer in &mut self.from {
             for taken in 1..=MAILS_PER_TICK {
@@ -127,12 +147,23 @@ impl Peers {
                 more |= taken == MAILS_PER_TICK;
                 match mail {
                     Mail::Relay(relay) => {
+                        if let (Relay::Restarted, Some(shared)) = (&relay, &mut shared) {
+                            shared.forget(peer.key.index);
+                        }
                         if let Some(batch) = engine.handle_relay(now, peer.key, relay) {
                             // nobody wants it back: it is freed
                             let _ = peer.spent.try_send(batch);
                         }
                     }
                     Mail::Connection(connection) => self.connections.push(*connection),
+                    Mail::Datagram(Foreign { path, mut bytes, .. }) => {
+                        engine.handle_datagram(now, usize::from(path.local), path.remote, &mut bytes);
+                    }
+                    Mail::Path(news) => {
+                        if let Some(shared) = &mut shared {
+                            shared.handle_news(peer.key.index, news);
+                        }
+                    }
                 }
             }
         }

@@ -68,10 +68,28 @@ impl Offload {
 impl UdpPort {
     /// Binds; port 0 takes a free one.
     pub fn bind(port: &Port, offload: Offload) -> io::Result<Self> {
-        let bind = port.bind;
+        Self::open(port.bind, offload, false, |bound| port.known_as(Carrier::Udp, bound))
+    }
+
+    /// As [`UdpPort::bind`], beside others on the same port (SO_REUSEPORT): the kernel deals datagrams out among them.
+    pub fn bind_shared(port: &Port, offload: Offload) -> io::Result<Self> {
+        Self::open(port.bind, offload, true, |bound| port.known_as(Carrier::Udp, bound))
+    }
+
+    /// A socket beside this one, on its port, that hears only `remote`.
+    pub(crate) fn connect(&self, remote: SocketAddr) -> io::Result<Self> {
+        let beside = Self::open(self.socket.local_addr()?, self.offload, true, |_| self.local)?;
+        beside.socket.connect(remote)?;
+        Ok(beside)
+    }
+
+    fn open(bind: SocketAddr, offload: Offload, is_shared: bool, local: impl Fn(u16) -> LocalAddress) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(bind), Type::DGRAM, Some(Protocol::UDP))?;
         if bind.is_ipv6() {
             socket.set_only_v6(true)?;
+        }
+        if is_shared {
+            socket.set_reuse_port(true)?;
         }
         let buffers = ask_for_buffers(&socket);
         socket.set_nonblocking(true)?;
@@ -80,7 +98,7 @@ impl UdpPort {
         let receive = offload.receive && state.gro_segments() > 1;
         go_without(&socket, bind.is_ipv6(), receive);
         let socket = mio::net::UdpSocket::from_std(socket.into());
-        let local = port.known_as(Carrier::Udp, socket.local_addr()?.port());
+        let local = local(socket.local_addr()?.port());
         let offload = Offload { send: offload.send, receive };
         Ok(Self { socket, state, offload, local, buffers })
     }

@@ -19,6 +19,7 @@ use crate::mailbox::{self, CommandSender};
 use crate::peer::{self, Bell, Peers};
 use crate::receive::Receiver as Datagrams;
 use crate::send::Sender;
+use crate::shared::SharedPort;
 use crate::tcp::{Tcp, TcpPort};
 use crate::udp::UdpPorts;
 
@@ -41,6 +42,8 @@ pub enum Report {
 pub struct WorkerConfig {
     pub name: String,
     pub udp: UdpPorts,
+    /// Other workers have sockets on the same port.
+    pub shares_port: bool,
     /// Shared by every worker of the process.
     pub certificate: Certificate,
     /// For the NTP times of sender reports.
@@ -86,19 +89,21 @@ impl Worker {
             let worker = WorkerKey::local(u16::try_from(index).unwrap_or(u16::MAX));
             let mut report = report.clone();
             let locals = config.udp.locals().into_iter().chain(tcp_locals.iter().copied()).collect();
-            let WorkerConfig { name, udp, certificate, wall_clock } = config;
+            let WorkerConfig { name, udp, shares_port, certificate, wall_clock } = config;
             let registry = poll.registry().try_clone().map_err(WorkerError::Poll)?;
             let listeners = listeners.take().unwrap_or_default();
             let tcp = Tcp::new(registry, worker.index, udp.0.len() as u16, listeners).map_err(WorkerError::Poll)?;
-            let config = EngineConfig { worker, candidates: locals, certificate, wall_clock };
-            let shell = Shell { name, udp, tcp, poll, waker, peers };
+            let registry = poll.registry().try_clone().map_err(WorkerError::Poll)?;
+            let shared = shares_port.then(|| SharedPort::new(worker.index, registry));
+            let config = EngineConfig { worker, candidates: locals, certificate, wall_clock, shares_port };
+            let shell = Shell { name, udp, shared, tcp, poll, waker, peers };
             workers.push(Self::start(config, shell, move |what| report(worker, what))?);
         }
         Ok(workers)
     }
 
     fn start(config: EngineConfig, shell: Shell, report: impl FnMut(Report) + Send + 'static) -> Result<Self, WorkerError> {
-        let Shell { name, mut udp, tcp, poll, waker, peers } = shell;
+        let Shell { name, mut udp, shared, tcp, poll, waker, peers } = shell;
         let (commands, lane) = mailbox::lane(waker);
         for (index, port) in udp.0.iter_mut().enumerate() {
             poll.registry().register(&mut port.socket, Token(index), Interest::READABLE).map_err(WorkerError::Poll)?;
@@ -111,6 +116,7 @@ impl Worker {
             peers,
             udp,
             readable,
+            shared,
             tcp,
             engine,
             config,
@@ -135,6 +141,7 @@ impl Worker {
 struct Shell {
     name: String,
     udp: UdpPorts,
+    shared: Option<SharedPort>,
     tcp: Tcp,
     poll: Poll,
     waker: Arc<mio::Waker>,
@@ -148,6 +155,7 @@ struct Loop<R> {
     udp: UdpPorts,
     /// Edge-triggered readiness: a socket stays readable until it says that it would block.
     readable: Vec<bool>,
+    shared: Option<SharedPort>,
     tcp: Tcp,
     engine: Engine,
     /// For the engine after a panic.
@@ -192,6 +200,9 @@ impl<R: FnMut(Report)> Loop<R> {
         self.engine = Engine::new(self.config.clone());
         self.readable.fill(true);
         self.tcp.close_all();
+        if let Some(shared) = &mut self.shared {
+            shared.close_all();
+        }
         self.peers.tell_all(&Relay::Restarted);
     }
 
@@ -202,7 +213,7 @@ impl<R: FnMut(Report)> Loop<R> {
         loop {
             let now = Instant::now();
             let Some(more_commands) = self.take_commands(now) else { return };
-            let more_mail = self.peers.take(now, &mut self.engine);
+            let more_mail = self.peers.take(now, &mut self.engine, self.shared.as_mut());
             for connection in self.peers.connections.drain(..) {
                 self.tcp.adopt(now, connection);
             }
@@ -215,6 +226,7 @@ impl<R: FnMut(Report)> Loop<R> {
             while let Some(connection) = self.tcp.poll_handover() {
                 self.peers.hand_over(connection);
             }
+            self.follow_paths();
             self.peers.send(now, &mut self.engine);
             self.send_reports(now);
             let wait = if more_commands || more_mail || more_datagrams { Some(Duration::ZERO) } else { self.wait(now) };
@@ -227,6 +239,7 @@ impl<R: FnMut(Report)> Loop<R> {
             for event in &events {
                 match self.readable.get_mut(event.token().0) {
                     Some(readable) => *readable = true,
+                    None if self.shared.as_mut().is_some_and(|shared| shared.handle_event(event)) => {}
                     None => self.tcp.handle_event(event),
                 }
             }
@@ -257,12 +270,30 @@ impl<R: FnMut(Report)> Loop<R> {
     fn take_datagrams(&mut self, now: Instant, datagrams: &mut Datagrams) -> bool {
         for (index, port) in self.udp.0.iter().enumerate() {
             if self.readable[index] {
-                let engine = &mut self.engine;
-                self.readable[index] =
-                    datagrams.receive(port, |source, datagram| engine.handle_datagram(now, index, source, datagram));
+                let (engine, shared) = (&mut self.engine, &mut self.shared);
+                self.readable[index] = datagrams.receive(port, |source, datagram| {
+                    let path = Path { local: index as u16, remote: source };
+                    if !shared.as_mut().is_some_and(|shared| shared.set_aside(engine, path, datagram)) {
+                        engine.handle_datagram(now, index, source, datagram);
+                    }
+                });
             }
         }
-        self.readable.iter().any(|readable| *readable)
+        let more = self.shared.as_mut().is_some_and(|shared| shared.receive(datagrams, &mut self.engine, now));
+        more || self.readable.iter().any(|readable| *readable)
+    }
+
+    /// On a shared port: what came for others goes to them, with the news of where our clients are.
+    fn follow_paths(&mut self) {
+        let Some(shared) = &mut self.shared else { return };
+        while let Some(news) = self.engine.poll_path_news() {
+            if shared.follow(news, &self.udp.0) {
+                self.peers.tell_path(news);
+            }
+        }
+        while let Some(foreign) = shared.poll_foreign() {
+            self.peers.pass_on(foreign);
+        }
     }
 
     fn send_reports(&mut self, now: Instant) {

@@ -20,6 +20,7 @@ fn start(count: usize) -> (Vec<Worker>, Receiver<(WorkerKey, Event)>) {
     let config = |index: usize| WorkerConfig {
         name: format!("media-{index}"),
         udp: UdpPorts(vec![UdpPort::bind(&Port::plain(SocketAddr::new(LOOPBACK, 0)), Offload::probe()).expect("a free port")]),
+        shares_port: false,
         certificate: certificate.clone(),
         wall_clock,
     };

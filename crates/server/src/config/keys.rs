@@ -67,7 +67,7 @@ pub const HONOURED: &[Key] = &[
     key("prometheus.username", Kind::Text, "asked for on the metrics port"),
     key("prometheus.password", Kind::Text, "asked for on the metrics port"),
     key("rtc.udp_port", Kind::Ports, "media over UDP: one port per worker"),
-    key("rtc.workers", Kind::Count, "media threads, one port each; 0: one per core, as far as there are ports"),
+    key("rtc.workers", Kind::Count, "media threads, one port each, or all on one port; 0: one per core, as far as there are ports"),
     key("rtc.worker_warm_percent", Kind::Count, "of a core: from here on a room's newcomers go to another worker"),
     key("rtc.port_range_start", Kind::Port, "media over UDP: the first ports of a range"),
     key("rtc.port_range_end", Kind::Port, "end of that range"),

@@ -33,6 +33,20 @@ fn a_range_wins_over_single_ports() {
 }
 
 #[test]
+fn a_worker_has_a_port_or_all_share_one() {
+    let workers = |rtc: &str| {
+        let config = config(&format!("{{keys: {{a: b}}, rtc: {{{rtc}}}}}")).unwrap();
+        (config.workers(), config.shares_port())
+    };
+    assert_eq!(workers("udp_port: 7882"), (1, false));
+    assert_eq!(workers("udp_port: 7882-7890, workers: 3"), (3, false));
+    assert_eq!(workers("udp_port: 7882, workers: 4"), (4, true));
+    assert_eq!(workers("udp_port: 0, workers: 2"), (2, false), "free ports");
+    assert_eq!(workers("port_range_start: 100, port_range_end: 101, workers: 3"), (3, true));
+    assert_eq!(workers("udp_port: 7882, workers: 100000").0, 256);
+}
+
+#[test]
 fn keys_are_lines() {
     assert_eq!(parse_keys("a: 1\nb: two").unwrap(), BTreeMap::from([("a".into(), "1".into()), ("b".into(), "two".into())]));
     assert!(parse_keys("a:1").is_err());

@@ -39,6 +39,7 @@ impl Node {
         let address = tcp.local.address;
         let certificate = Certificate::generate().unwrap();
         let config = |index| WorkerConfig {
+            shares_port: false,
             name: format!("media-{index}"),
             udp: UdpPorts(vec![UdpPort::bind(&port(), Offload::OFF).unwrap()]),
             certificate: certificate.clone(),
