@@ -24,6 +24,13 @@ fn main() {
         runs.sort_by(f64::total_cmp);
         println!("{subscribers:>11}  {:>6.0} {:>6.0}", runs[0], runs[4]);
     }
+    println!("across workers: ns/crossed packet, what it costs beyond forwarding at home (one subscriber, best of 9 runs each)");
+    let best = |workers| {
+        let mut forwarding = Forwarding::with_workers(1, workers).expect("the clients connect");
+        (0..9).map(|_| run(&mut forwarding, 20_000)).fold(f64::INFINITY, f64::min)
+    };
+    let (home, across) = (best(1), best(2));
+    println!("{:>11}  {:>6.0} = {across:.0} - {home:.0}", "", across - home);
     println!("subscriptions switched off  ns/received packet");
     for subscribers in [1, 1000] {
         println!("{subscribers:>26}  {:>6.0}", run_muted(subscribers));

@@ -36,9 +36,16 @@ const AROUND: usize = 12 + 16;
 impl Forwarding {
     /// None when the clients did not connect.
     pub fn new(subscribers: usize) -> Option<Self> {
+        Self::with_workers(subscribers, 1)
+    }
+
+    /// The publisher on the first worker, everybody else on the last.
+    pub fn with_workers(subscribers: usize, workers: usize) -> Option<Self> {
         let network = Network::sound(Duration::from_micros(100));
-        let mut world = World::new(1, network);
+        let mut world = World::with_workers(1, network, workers);
+        world.next_worker = Some(0);
         world.join("publisher", vec![PublishSpec::new("cam", Codec::Vp8)]);
+        world.next_worker = Some(workers - 1);
         for index in 0..subscribers {
             world.join(&format!("subscriber{index}"), Vec::new());
         }
@@ -186,7 +193,10 @@ impl Forwarding {
             self.now += step;
             self.world.engines[0].handle_timeout(self.now);
             self.world.engines[0].handle_datagram(self.now, 0, source, &mut packet);
-            self.world.engines[0].flush(self.now, &mut sink);
+            self.world.carry_relays();
+            for engine in &mut self.world.engines {
+                engine.flush(self.now, &mut sink);
+            }
         }
         (count, bytes)
     }

@@ -61,6 +61,8 @@ pub struct World {
     pub engines: Vec<Engine>,
     /// Batches between workers find no room.
     pub relays_are_full: bool,
+    /// Where new sessions go; none: to the workers in turn.
+    pub next_worker: Option<usize>,
     placement: Placement,
     configs: Vec<EngineConfig>,
     pub nodes: Vec<Node>,
@@ -103,6 +105,7 @@ impl World {
             rooms: Vec::new(),
             engines: configs.iter().cloned().map(Engine::new).collect(),
             relays_are_full: false,
+            next_worker: None,
             placement: Placement::default(),
             configs,
             nodes: Vec::new(),
@@ -354,7 +357,7 @@ impl World {
     /// To the workers it concerns; a panic that belongs to no session begins the worker anew, as its thread does.
     pub fn command(&mut self, command: Command) {
         if let Command::AddSession(add) = &command {
-            let worker = add.session.index as usize % self.engines.len();
+            let worker = self.next_worker.unwrap_or(add.session.index as usize % self.engines.len());
             self.placement.place(add.session, WorkerKey::local(worker as u16));
         }
         let (now, engines) = (self.now, &mut self.engines);
@@ -391,7 +394,7 @@ impl World {
         }
     }
 
-    fn carry_relays(&mut self) -> bool {
+    pub(crate) fn carry_relays(&mut self) -> bool {
         let mut moved = false;
         for from in 0..self.engines.len() {
             let from_key = WorkerKey::local(from as u16);
