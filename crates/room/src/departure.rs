@@ -38,7 +38,7 @@ impl Room {
         info.disconnect_reason = departure.reason as i32;
         let tracks = std::mem::take(&mut info.tracks);
         info.data_tracks.clear();
-        if !self.is_closed && !participant.permission.hidden {
+        if !self.is_closed && !self.is_leaving && !participant.permission.hidden {
             self.tell_departure(now, info.clone());
         }
         for track in participant.subscriptions.keys() {
@@ -62,7 +62,7 @@ impl Room {
         if !participant.is_dependent() {
             self.left_at = Some(now);
         }
-        if !self.is_closed {
+        if !self.is_closed && !self.is_leaving {
             let recording = participant.is_recorder() && !self.participants.values().any(Participant::is_recorder);
             self.room_changed(now, recording);
         }

@@ -24,7 +24,9 @@ pub enum Input {
     Api { request: RequestId, call: Box<ApiCall> },
     /// The media plane reports.
     Media(Event),
-    /// The server is stopping: everybody is sent away.
+    /// The server is stopping: the first so many are told to join anew, soon and elsewhere.
+    SendAway { at_most: usize },
+    /// The server is stopping: so are all that are left, and the room is over.
     Shutdown,
 }
 

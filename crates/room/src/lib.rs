@@ -11,6 +11,7 @@ pub mod input;
 pub mod output;
 pub mod placement;
 pub mod room;
+pub mod saved;
 pub mod timer;
 
 mod api;
@@ -31,3 +32,4 @@ pub use config::RoomConfig;
 pub use input::Input;
 pub use output::Output;
 pub use room::Room;
+pub use saved::Saved;

@@ -20,9 +20,13 @@ use crate::data_track::DataTrack;
 use crate::input::{ConnectionKey, Input};
 use crate::output::{Happened, Output};
 use crate::participant::{Departure, Participant};
+use crate::saved::Saved;
 use crate::timer::{Reason, Timers};
 use crate::track::Track;
 use crate::update::Gathered;
+
+/// The server stops and another one starts: clients join it by themselves.
+const COME_BACK: Departure = Departure::reconnect(pb::DisconnectReason::ServerShutdown);
 
 /// A room's world.
 #[derive(Debug)]
@@ -60,7 +64,8 @@ pub struct Room {
     pub(crate) room_updated_at: Option<Instant>,
     pub(crate) is_snapshot_due: bool,
     snapshot: Option<pb::Room>,
-    created_at: Instant,
+    /// Of a restored room: when it became empty.
+    pub(crate) created_at: Instant,
     /// Somebody who counts has joined.
     pub(crate) was_joined: bool,
     /// When the last one of those who count left.
@@ -68,7 +73,11 @@ pub struct Room {
     /// What the room was created with, until the first token's room configuration was looked at.
     pub(crate) said_at_creation: Option<pb::CreateRoomRequest>,
     pub(crate) is_closed: bool,
+    /// The server stops: participants are sent away, some at a time.
+    pub(crate) is_leaving: bool,
     pub(crate) passed: Passed,
+    pub(crate) saved: Option<Saved>,
+    pub(crate) is_save_due: bool,
 }
 
 impl Room {
@@ -128,7 +137,10 @@ impl Room {
             left_at: None,
             said_at_creation: None,
             is_closed: false,
+            is_leaving: false,
             passed: Passed::default(),
+            saved: None,
+            is_save_due: false,
         };
         room.configure(&create);
         room.said_at_creation = Some(create);
@@ -144,7 +156,8 @@ impl Room {
             Input::SignalClosed { connection } => self.handle_signal_closed(now, connection),
             Input::Api { request, call } => self.handle_api(now, request, *call),
             Input::Media(event) => self.handle_media(now, event),
-            Input::Shutdown => self.close(now, Departure::disconnect(pb::DisconnectReason::ServerShutdown)),
+            Input::SendAway { at_most } => self.send_away(now, at_most),
+            Input::Shutdown => self.close(now, COME_BACK),
         }
         self.settle(now);
     }
@@ -234,6 +247,22 @@ impl Room {
         self.push(Output::Closed);
     }
 
+    /// The first of them are told to come back; the others, whose turn comes soon, do not see them go.
+    fn send_away(&mut self, now: Instant, at_most: usize) {
+        self.is_leaving = true;
+        let indices: Vec<u32> = self.participants.keys().copied().take(at_most).collect();
+        for index in indices {
+            self.remove(now, index, COME_BACK);
+        }
+    }
+
+    /// As if nothing had been said yet.
+    pub(crate) fn forget_outputs(&mut self) {
+        self.outputs.clear();
+        self.snapshot = None;
+        self.is_snapshot_due = true;
+    }
+
     pub(crate) fn push(&mut self, output: Output) {
         self.outputs.push_back(output);
     }
@@ -272,7 +301,7 @@ impl Room {
     }
 
     /// After every input: what follows from the state as a whole.
-    fn settle(&mut self, now: Instant) {
+    pub(crate) fn settle(&mut self, now: Instant) {
         if self.is_closed {
             return;
         }
@@ -286,6 +315,7 @@ impl Room {
             self.timers.set(Reason::Empty, at.max(now));
         }
         if std::mem::take(&mut self.is_snapshot_due) {
+            self.note_saved();
             let info = self.room_info();
             if self.snapshot.as_ref() != Some(&info) {
                 self.snapshot = Some(info.clone());

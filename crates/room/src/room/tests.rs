@@ -27,6 +27,7 @@ enum Step {
     Media { kind: u8, session: u8, track: u8, choice: u8 },
     Api { kind: u8, who: u8, track: u8, choice: u8 },
     Wait { ms: u32 },
+    SendAway,
     Shutdown,
 }
 
@@ -41,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..12u8, 0..8u8, any::<u8>(), any::<u8>())
             .prop_map(|(kind, who, track, choice)| Step::Api { kind, who, track, choice }),
         5 => prop_oneof![0..100u32, 0..6_000u32, 0..90_000u32].prop_map(|ms| Step::Wait { ms }),
-        1 => prop_oneof![29 => Just(Step::Wait { ms: 1 }), 1 => Just(Step::Shutdown)],
+        1 => prop_oneof![28 => Just(Step::Wait { ms: 1 }), 1 => Just(Step::SendAway), 1 => Just(Step::Shutdown)],
     ]
 }
 
@@ -138,6 +139,7 @@ impl Life {
                 let next = self.room.poll_timeout();
                 assert!(next.is_none_or(|(at, _)| at > self.now), "{next:?} is late");
             }
+            Step::SendAway => self.input(Input::SendAway { at_most: 2 }),
             Step::Shutdown => self.input(Input::Shutdown),
         }
     }

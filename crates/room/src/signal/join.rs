@@ -65,7 +65,7 @@ impl Room {
 
     fn refusal(&self, join: &Join) -> Option<Refusal> {
         let refuse = |status, text: String| Some(Refusal { status, text });
-        if self.is_closed {
+        if self.is_closed || self.is_leaving {
             return refuse(503, "the room has just closed, join again".to_owned());
         }
         if self.by_connection.contains_key(&join.connection) {

@@ -145,3 +145,12 @@ fn the_server_stops() {
     scene.input("the server stops", Input::Shutdown);
     assert_snapshot!(scene.finish());
 }
+
+#[test]
+fn the_server_stops_in_waves() {
+    let mut scene = two();
+    scene.input("the server stops, one goes first", Input::SendAway { at_most: 1 });
+    scene.join("late", |_| {});
+    scene.input("the others", Input::Shutdown);
+    assert_snapshot!(scene.finish());
+}
