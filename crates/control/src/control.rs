@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sluicegate_contract::Event;
 use sluicegate_contract::meter::Meters;
@@ -14,6 +14,7 @@ use crate::http;
 use crate::metrics::{Kind, Metrics};
 use crate::placement::{WorkerPort, Workers};
 use crate::rooms::Rooms;
+use crate::store::{Store, StoreError};
 
 /// This plane's ends of the channels to the workers; made by the server, which knows both planes.
 #[derive(Debug)]
@@ -36,21 +37,32 @@ struct Inner {
     rooms: Rooms,
     workers: Workers,
     is_behind: Arc<AtomicBool>,
+    store: Store,
     started: Instant,
+    /// True: no more pauses on the way out.
+    hurried: watch::Sender<bool>,
     /// True: listeners close, connections end.
     stopped: watch::Sender<bool>,
 }
 
 impl Control {
-    /// Starts the routing of the worker's events. Within a tokio runtime.
-    pub fn start(config: ControlConfig, media: MediaPort) -> Self {
+    /// Starts the routing of the worker's events. Within a tokio runtime. There are no rooms before [`Control::restore`].
+    pub fn start(config: ControlConfig, media: MediaPort, store: Store) -> Self {
         let MediaPort { workers, mut events, is_behind } = media;
         let workers = Workers::start(workers, config.worker_warm_percent);
         let metrics = Arc::new(Metrics::default());
-        let rooms = Rooms::new(&config, workers.clone(), Arc::clone(&metrics));
-        let stopped = watch::Sender::new(false);
-        let control =
-            Self(Arc::new(Inner { config, metrics, rooms: rooms.clone(), workers, is_behind, started: Instant::now(), stopped }));
+        let rooms = Rooms::new(&config, workers.clone(), Arc::clone(&metrics), store.clone());
+        let control = Self(Arc::new(Inner {
+            config,
+            metrics,
+            rooms: rooms.clone(),
+            workers,
+            is_behind,
+            store,
+            started: Instant::now(),
+            hurried: watch::Sender::new(false),
+            stopped: watch::Sender::new(false),
+        }));
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
                 rooms.route(event);
@@ -69,9 +81,39 @@ impl Control {
         http::serve(self.clone(), listener, http::metrics_router(self)).await;
     }
 
-    /// Sends everybody away, waits until they are told, then closes the ports. The caller bounds the wait.
+    /// Makes the rooms of an earlier process again; from then on there are new ones. Says how many there were.
+    pub async fn restore(&self) -> Result<usize, StoreError> {
+        self.0.rooms.restore().await
+    }
+
+    /// No new rooms, not ready any more; returns when nobody is left, after this time, or when hurried.
+    pub async fn drain(&self, timeout: Duration) {
+        self.0.rooms.drain();
+        tokio::select! {
+            () = self.0.rooms.emptied() => {}
+            () = self.hurried() => {}
+            () = tokio::time::sleep(timeout) => {}
+        }
+    }
+
+    /// Participants of all rooms.
+    pub fn participants(&self) -> u64 {
+        self.0.metrics.live(Kind::Participant)
+    }
+
+    /// No pauses in [`Control::drain`] and [`Control::shutdown`].
+    pub fn hurry(&self) {
+        self.0.hurried.send_replace(true);
+    }
+
+    async fn hurried(&self) {
+        // the sender lives as long as `self`
+        let _ = self.0.hurried.subscribe().wait_for(|hurried| *hurried).await;
+    }
+
+    /// Tells everybody to come back, waits until they are told, then closes the ports. The caller bounds the wait.
     pub async fn shutdown(&self) {
-        self.0.rooms.shutdown().await;
+        self.0.rooms.shutdown(self.0.hurried.subscribe()).await;
         self.0.metrics.none_left(Kind::WebSocket).await;
         self.0.stopped.send_replace(true);
     }
@@ -88,9 +130,16 @@ impl Control {
         &self.0.rooms
     }
 
-    /// The media plane runs and was heard in full.
-    pub(crate) fn is_healthy(&self) -> bool {
-        self.0.rooms.has_media() && !self.0.is_behind.load(Ordering::Relaxed)
+    /// Why no new rooms should come here.
+    pub(crate) fn hindrance(&self) -> Option<&'static str> {
+        if !self.0.rooms.has_media() || self.0.is_behind.load(Ordering::Relaxed) {
+            return Some("the media plane is not running, or its reports were lost");
+        }
+        self.0.rooms.phase().hindrance()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
     }
 
     pub(crate) fn started(&self) -> Instant {

@@ -84,10 +84,9 @@ pub(crate) fn strip_double_slash(uri: &mut Uri) {
 }
 
 async fn health(State(control): State<Control>) -> Response {
-    if control.is_healthy() {
-        text(StatusCode::OK, "OK")
-    } else {
-        text(StatusCode::NOT_ACCEPTABLE, "Not Ready\nthe media plane is not running, or its reports were lost")
+    match control.hindrance() {
+        None => text(StatusCode::OK, "OK"),
+        Some(why) => text(StatusCode::NOT_ACCEPTABLE, format!("Not Ready\n{why}")),
     }
 }
 
@@ -132,6 +131,7 @@ mod tests {
         let control = Control::start(
             ControlConfig::default(),
             MediaPort { workers: vec![WorkerPort { commands, meters }], events, is_behind: Default::default() },
+            crate::Store::in_memory().unwrap(),
         );
         async fn panics() {
             panic!("on purpose")

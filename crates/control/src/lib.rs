@@ -11,6 +11,7 @@
 pub mod config;
 pub mod control;
 pub mod metrics;
+pub mod store;
 
 mod auth;
 mod console;
@@ -28,6 +29,7 @@ pub use control::{Control, MediaPort};
 pub use placement::WorkerPort;
 pub use sluicegate_room::RoomConfig;
 pub use sluicegate_room::config::Limits as NameLimits;
+pub use store::{Store, StoreError};
 
 /// Entry points of the fuzz tests: every parser of bytes from outside that is this crate's own.
 #[doc(hidden)]

@@ -3,18 +3,21 @@
 //! A room is made by the first join or by CreateRoom and leaves the table before its task ends; who meets a room that is just
 //! ending is handed back what he sent and tries again with a new one.
 
+pub(crate) mod phase;
 pub(crate) mod refresh;
+mod saved;
 mod seat;
+mod stop;
 mod table;
 mod task;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sluicegate_contract::Event;
 use sluicegate_contract::limit::{EVENTS_MAX, INBOX_MAX};
 use sluicegate_contract::time::WallClock;
+use sluicegate_contract::{Event, RoomKey};
 use sluicegate_proto::pb;
 use sluicegate_proto::token::KeyStore;
 use sluicegate_room::input::{ApiCall, ConnectionKey, Join};
@@ -24,9 +27,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::config::ControlConfig;
 use crate::entropy;
-use crate::metrics::{Fact, Kind, Metrics};
+use crate::metrics::{Fact, Metrics};
 use crate::placement::Workers;
+use crate::store::Store;
 use crate::ws::lane::{Lane, LaneEnd, lane};
+use phase::{Phase, Phases};
 pub(crate) use seat::Seat;
 use table::{Doors, Table};
 use task::Mailbox;
@@ -35,9 +40,23 @@ use task::Mailbox;
 #[derive(Debug)]
 pub(crate) enum Mail {
     Join(Box<JoinMail>),
-    Signal { connection: ConnectionKey, request: Box<pb::SignalRequest>, turn: OwnedSemaphorePermit },
-    Closed { connection: ConnectionKey },
-    Api { call: Box<ApiCall>, answer: oneshot::Sender<Result<ApiReply, ApiError>> },
+    Signal {
+        connection: ConnectionKey,
+        request: Box<pb::SignalRequest>,
+        turn: OwnedSemaphorePermit,
+    },
+    Closed {
+        connection: ConnectionKey,
+    },
+    Api {
+        call: Box<ApiCall>,
+        answer: oneshot::Sender<Result<ApiReply, ApiError>>,
+    },
+    /// The server stops: so many are told to come back.
+    SendAway {
+        at_most: usize,
+    },
+    /// The server stops: so are the others, and the room ends but stays in the store.
     Shutdown,
 }
 
@@ -62,7 +81,6 @@ pub(crate) enum JoinAnswer {
 const ATTEMPTS: usize = 5;
 /// The whole of a join, from the request to the room's answer (LiveKit: 3 s, three times).
 const JOIN_WAIT: Duration = Duration::from_secs(9);
-const STOPPING: &str = "the server is shutting down";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rooms(Arc<Shared>);
@@ -75,11 +93,12 @@ struct Shared {
     workers: Workers,
     metrics: Arc<Metrics>,
     next_connection: AtomicU64,
-    is_stopping: AtomicBool,
+    store: Store,
+    phases: Phases,
 }
 
 impl Rooms {
-    pub fn new(config: &ControlConfig, workers: Workers, metrics: Arc<Metrics>) -> Self {
+    pub fn new(config: &ControlConfig, workers: Workers, metrics: Arc<Metrics>, store: Store) -> Self {
         Self(Arc::new(Shared {
             table: Table::default(),
             config: Arc::new(config.room.clone()),
@@ -87,12 +106,17 @@ impl Rooms {
             workers,
             metrics,
             next_connection: AtomicU64::new(1),
-            is_stopping: AtomicBool::new(false),
+            store,
+            phases: Phases::default(),
         }))
     }
 
     pub fn has_media(&self) -> bool {
         self.0.workers.are_running()
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.0.phases.get()
     }
 
     pub fn exists(&self, name: &str) -> bool {
@@ -104,6 +128,9 @@ impl Rooms {
         let refusal = |status, text: &str| Refusal { status, text: text.to_owned() };
         if !self.has_media() {
             return Err(refusal(503, "the media plane is not running"));
+        }
+        if let (Phase::Stopping, Some(text)) = (self.phase(), self.phase().hindrance()) {
+            return Err(refusal(503, text));
         }
         match tokio::time::timeout(JOIN_WAIT, self.join_in_time(name, join, api_key)).await {
             Ok(Some(answer)) => answer,
@@ -124,7 +151,7 @@ impl Rooms {
             let create = pb::CreateRoomRequest { name: name.to_owned(), ..Default::default() };
             let inbox = match self.find_or_create(name, create) {
                 Ok((inbox, _)) => inbox,
-                Err(Stopping) => return Some(Err(Refusal { status: 503, text: STOPPING.to_owned() })),
+                Err(Hindered(text)) => return Some(Err(Refusal { status: 503, text: text.to_owned() })),
             };
             let returned = match inbox.send(Mail::Join(mail)).await {
                 Err(mpsc::error::SendError(Mail::Join(mail))) => mail,
@@ -148,12 +175,18 @@ impl Rooms {
         None
     }
 
-    /// CreateRoom: a new room, or the existing one with the fields that are set.
+    /// CreateRoom: a new room, or the existing one with the fields that are set. It outlives the process when this returns.
     pub async fn create(&self, create: pb::CreateRoomRequest) -> Result<pb::Room, ApiError> {
+        let room = self.create_in_memory(create).await?;
+        self.stored().await?;
+        Ok(room)
+    }
+
+    async fn create_in_memory(&self, create: pb::CreateRoomRequest) -> Result<pb::Room, ApiError> {
         for _ in 0..ATTEMPTS {
             let (inbox, made) = self
                 .find_or_create(&create.name, create.clone())
-                .map_err(|Stopping| ApiError::ResourceExhausted(STOPPING.to_owned()))?;
+                .map_err(|Hindered(text)| ApiError::Unavailable(text.to_owned()))?;
             if let Some(room) = made {
                 return Ok(room);
             }
@@ -169,7 +202,18 @@ impl Rooms {
     /// A call to one room.
     pub async fn ask(&self, name: &str, call: ApiCall) -> Result<ApiReply, ApiError> {
         let inbox = self.0.table.inbox(name).ok_or_else(no_such_room)?;
-        ask(&inbox, call).await.unwrap_or_else(|| Err(no_such_room()))
+        let is_durable = matches!(call, ApiCall::UpdateMetadata { .. });
+        let reply = ask(&inbox, call).await.unwrap_or_else(|| Err(no_such_room()))?;
+        if is_durable {
+            self.stored().await?;
+        }
+        Ok(reply)
+    }
+
+    /// What rooms said before their answers is on the disk.
+    async fn stored(&self) -> Result<(), ApiError> {
+        let failed = |error| ApiError::Unavailable(format!("it is done, but would not survive a restart: {error}"));
+        self.0.store.flush().await.map_err(failed)
     }
 
     /// DeleteRoom: returns when the name is free again.
@@ -177,7 +221,8 @@ impl Rooms {
         let inbox = self.0.table.inbox(name).ok_or_else(no_such_room)?;
         let answer = ask(&inbox, ApiCall::Delete).await;
         inbox.closed().await;
-        answer.map_or(Ok(()), |answer| answer.map(|_| ()))
+        answer.map_or(Ok(()), |answer| answer.map(|_| ()))?;
+        self.stored().await
     }
 
     /// All rooms, or those named, by name.
@@ -195,49 +240,58 @@ impl Rooms {
         }
     }
 
-    /// No new rooms; the present ones send everybody away and end.
-    pub async fn shutdown(&self) {
-        self.0.is_stopping.store(true, Ordering::SeqCst);
-        for inbox in self.0.table.inboxes() {
-            let _ = inbox.send(Mail::Shutdown).await;
-        }
-        self.0.metrics.none_left(Kind::Room).await;
-    }
-
     /// The room's inbox; with the room as it is shown where it was made just now.
     fn find_or_create(
         &self,
         name: &str,
         create: pb::CreateRoomRequest,
-    ) -> Result<(mpsc::Sender<Mail>, Option<pb::Room>), Stopping> {
+    ) -> Result<(mpsc::Sender<Mail>, Option<pb::Room>), Hindered> {
         let shared = &self.0;
-        let mut made = None;
-        let inbox = shared.table.find_or_insert(name, |key| {
+        let mut hindrance = None;
+        let found = self.find_or_make(name, |key| {
             // under the table's lock, as the walk over it in `shutdown`
-            if shared.is_stopping.load(Ordering::SeqCst) {
-                return None;
+            hindrance = self.phase().hindrance();
+            let (now, clock) = moment();
+            let room = || Room::new(now, Arc::clone(&shared.config), key, name, create, clock, entropy::random());
+            hindrance.is_none().then(room)
+        });
+        found.ok_or(Hindered(hindrance.unwrap_or_default()))
+    }
+
+    fn find_or_make(
+        &self,
+        name: &str,
+        make: impl FnOnce(RoomKey) -> Option<Room>,
+    ) -> Option<(mpsc::Sender<Mail>, Option<pb::Room>)> {
+        let mut made = None;
+        let inbox = self.0.table.find_or_insert(name, |key| {
+            let mut room = make(key)?;
+            if let Some(saved) = room.take_saved() {
+                self.0.store.later(saved::changes(name, &saved));
             }
-            let now = Instant::now();
-            let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let clock = WallClock::new(now, unix);
-            let room = Room::new(now, Arc::clone(&shared.config), key, name, create, clock, entropy::random());
             let info = room.room_info();
             let (inbox, mails) = mpsc::channel(INBOX_MAX);
             let (media, events) = mpsc::channel(EVENTS_MAX);
             made = Some((key, room, Mailbox { mails, events }, info.clone()));
             Some((Doors { inbox, media }, info))
-        });
-        let inbox = inbox.ok_or(Stopping)?;
+        })?;
         let made = made.map(|(key, room, mailbox, info)| {
             task::spawn(self.clone(), name.to_owned(), key, room, mailbox);
             info
         });
-        Ok((inbox, made))
+        Some((inbox, made))
     }
 }
 
+/// Why there is no new room now.
 #[derive(Debug)]
-struct Stopping;
+struct Hindered(&'static str);
+
+/// Now, on both clocks.
+fn moment() -> (Instant, WallClock) {
+    let now = Instant::now();
+    (now, WallClock::new(now, SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
+}
 
 /// None: the room ended before it answered.
 async fn ask(inbox: &mpsc::Sender<Mail>, call: ApiCall) -> Option<Result<ApiReply, ApiError>> {

@@ -89,6 +89,9 @@ pub enum ApiError {
     ResourceExhausted(String),
     #[error("{0}")]
     Unimplemented(String),
+    /// Not now, or not for sure; asking again may help.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 /// Facts that others (webhooks, telemetry) may want; LiveKit's webhook event names.

@@ -40,6 +40,9 @@ pub struct Cli {
     /// Told to clients
     #[arg(long, value_name = "REGION", env = "LIVEKIT_REGION")]
     pub region: Option<String>,
+    /// Directory of what outlives the process
+    #[arg(long, value_name = "DIRECTORY")]
+    pub data_dir: Option<PathBuf>,
     /// Pass over keys that are unknown or not supported yet
     #[arg(long)]
     pub disable_strict_config: bool,
@@ -117,6 +120,9 @@ impl Asked {
         }
         if let Some(path) = &cli.key_file {
             document.set("key_file", &path.display().to_string())?;
+        }
+        if let Some(path) = &cli.data_dir {
+            document.set("data_dir", &path.display().to_string())?;
         }
         if let Some(text) = cli.keys.as_deref().filter(|text| !text.trim().is_empty()) {
             let keys = parse_keys(text)?.into_iter().map(|(key, secret)| (key, secret.into())).collect();
@@ -205,6 +211,8 @@ mod tests {
                 "--region",
                 "x",
                 "--rtc.use_ice_lite",
+                "--data-dir=/d",
+                "--drain_timeout=7",
             ],
             &[],
         );
@@ -212,6 +220,7 @@ mod tests {
         assert_eq!((config.bind_addresses.len(), config.keys.len(), config.region.as_str()), (2, 2, "x"));
         assert_eq!((config.media_ports(), config.rtc.node_ip[0].to_string().as_str()), ((9, 10), "192.0.2.1"));
         assert!(config.rtc.use_ice_lite);
+        assert_eq!((config.data_dir.as_str(), config.drain_timeout().as_secs()), ("/d", 7));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -52,6 +53,10 @@ pub struct Config {
     pub key_file: String,
     pub region: String,
     pub development: bool,
+    /// Ours: empty is none.
+    pub data_dir: String,
+    /// Ours: seconds.
+    pub drain_timeout: Option<u32>,
     pub log_level: String,
     pub logging: Logging,
     pub prometheus: Prometheus,
@@ -144,6 +149,7 @@ pub const HTTP_PORT: u16 = 7880;
 /// Media threads; far more than machines have cores.
 const WORKERS_MAX: u16 = 256;
 const TCP_PORT: u16 = 7881;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const MEDIA_PORT_DEV: u16 = 7882;
 const MEDIA_RANGE: (u16, u16) = (50_000, 60_000);
 
@@ -156,6 +162,8 @@ impl Default for Config {
             key_file: String::new(),
             region: String::new(),
             development: false,
+            data_dir: String::new(),
+            drain_timeout: None,
             log_level: String::new(),
             logging: Logging::default(),
             prometheus: Prometheus::default(),
@@ -277,6 +285,12 @@ impl Config {
             workers => u16::try_from(workers).unwrap_or(u16::MAX),
         };
         asked.clamp(1, WORKERS_MAX)
+    }
+
+    /// From the signal to stop until everybody is sent away.
+    pub fn drain_timeout(&self) -> Duration {
+        let default = if self.development { Duration::ZERO } else { DRAIN_TIMEOUT };
+        self.drain_timeout.map_or(default, |secs| Duration::from_secs(u64::from(secs)))
     }
 
     /// 0: none.

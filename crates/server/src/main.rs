@@ -6,7 +6,9 @@ mod config;
 mod load_test;
 mod logging;
 mod media;
+mod notify;
 mod shutdown;
+mod state;
 mod stun;
 mod token;
 mod wire;
@@ -20,6 +22,7 @@ use tokio::net::TcpListener;
 use cli::{Action, Asked};
 use config::Config;
 use media::Media;
+use state::State;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -90,8 +93,9 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         0 => Vec::new(),
         port => listen(config, port).await?,
     };
+    let state = State::open(config)?;
     let Media { port, udp_ports, tcp_port } = media::start(config)?;
-    let control = Control::start(control_config, port);
+    let control = Control::start(control_config, port, state.store());
     let address = listeners.first().map(TcpListener::local_addr).transpose()?;
     for listener in listeners {
         let control = control.clone();
@@ -101,9 +105,12 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         let control = control.clone();
         tokio::spawn(async move { control.serve_metrics(listener).await });
     }
+    state.restore(&control).await?;
     announce(config, address, &udp_ports, tcp_port)?;
+    notify::ready();
     signals.next().await;
-    shutdown::stop(&control, &mut signals).await;
+    shutdown::stop(&control, &mut signals, config.drain_timeout()).await;
+    state.close();
     Ok(())
 }
 

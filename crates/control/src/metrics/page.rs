@@ -88,6 +88,10 @@ fn rooms(page: &mut Page, control: &Control) {
     page.plain("sluicegate_signal_floods_total", "counter", metrics.facts(Fact::SignalFlood));
     page.plain("sluicegate_room_overruns_total", "counter", metrics.facts(Fact::RoomOverrun));
     page.plain("sluicegate_panics_total", "counter", metrics.facts(Fact::Panic));
+    let store = control.store().counts();
+    page.plain("sluicegate_store_failures_total", "counter", store.failures);
+    page.plain("sluicegate_store_dropped_total", "counter", store.dropped);
+    page.plain("sluicegate_store_waiting", "gauge", store.waiting);
 }
 
 fn media(page: &mut Page, meters: &Meters) {

@@ -51,8 +51,10 @@ impl Table {
         !is_full
     }
 
-    pub fn inboxes(&self) -> Vec<mpsc::Sender<Mail>> {
-        self.lock().by_name.values().map(|entry| entry.inbox.clone()).collect()
+    /// Every room's, and how many participants it showed last.
+    pub fn inboxes(&self) -> Vec<(mpsc::Sender<Mail>, usize)> {
+        let size = |room: &pb::Room| usize::try_from(room.num_participants).unwrap_or(usize::MAX);
+        self.lock().by_name.values().map(|entry| (entry.inbox.clone(), size(&entry.snapshot))).collect()
     }
 
     /// The room of this name; where there is none, what `make` makes with the next key.

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
-use super::{JoinAnswer, JoinMail, Mail, Rooms, refresh};
+use super::{JoinAnswer, JoinMail, Mail, Rooms, refresh, saved};
 use crate::auth::unix_secs;
 use crate::metrics::{Fact, Kind, Tally};
 use crate::ws::frame::Frame;
@@ -59,6 +59,8 @@ struct Task {
     /// Connections that were cut off because they did not keep up.
     overrun: BTreeSet<ConnectionKey>,
     is_over: bool,
+    /// It ends with the process and is made again by the next one.
+    is_kept: bool,
 }
 
 struct Connection {
@@ -98,6 +100,7 @@ pub fn spawn(rooms: Rooms, name: String, key: RoomKey, room: Room, mailbox: Mail
         home: None,
         overrun: BTreeSet::new(),
         is_over: false,
+        is_kept: false,
     };
     tokio::spawn(run(task, mailbox, registration).instrument(span));
 }
@@ -112,6 +115,10 @@ async fn run(mut task: Task, mut mailbox: Mailbox, registration: Registration) {
             Broken::Overrun => tracing::error!("the media plane's reports were lost; the participants are told to join again"),
         }
         task.abandon().await;
+    }
+    // Before the name is free for another room, whose rows come later.
+    if !task.is_kept {
+        task.rooms.0.store.later(saved::deletions(&task.name));
     }
     // Nobody finds the room any more; who has found it already gets back what he sent.
     task.rooms.0.table.remove(&task.name, task.key);
@@ -164,9 +171,14 @@ impl Task {
         let room = &mut self.room;
         let outputs = catch_unwind(AssertUnwindSafe(|| {
             turn(room);
-            std::iter::from_fn(|| room.poll_output()).collect::<Vec<_>>()
+            (room.take_saved(), std::iter::from_fn(|| room.poll_output()).collect::<Vec<_>>())
         }));
-        for output in outputs.map_err(|_| Broken::Panicked)? {
+        let (saved, outputs) = outputs.map_err(|_| Broken::Panicked)?;
+        // before any answer: whoever gets one may wait until it is on the disk
+        if let Some(saved) = saved {
+            self.rooms.0.store.later(saved::changes(&self.name, &saved));
+        }
+        for output in outputs {
             self.carry_out(output).await;
         }
         Ok(())
@@ -201,7 +213,14 @@ impl Task {
                 self.asking.insert(request, answer);
                 Input::Api { request, call }
             }
-            Mail::Shutdown => Input::Shutdown,
+            Mail::SendAway { at_most } => {
+                self.is_kept = true;
+                Input::SendAway { at_most }
+            }
+            Mail::Shutdown => {
+                self.is_kept = true;
+                Input::Shutdown
+            }
         })
     }
 
@@ -354,7 +373,9 @@ mod tests {
         let metrics = Arc::new(Metrics::default());
         let meters = tokio::sync::watch::channel(Default::default()).1;
         let workers = Workers::start(vec![WorkerPort { commands, meters }], 60);
-        let rooms = Rooms::new(&ControlConfig::default(), workers, Arc::clone(&metrics));
+        let store = crate::Store::in_memory().unwrap();
+        let rooms = Rooms::new(&ControlConfig::default(), workers, Arc::clone(&metrics), store);
+        assert_eq!(rooms.restore().await, Ok(0));
         let made = rooms.create(pb::CreateRoomRequest { name: "a".to_owned(), ..Default::default() }).await.unwrap();
         let inbox = rooms.0.table.inbox("a").unwrap();
         // on this thread the room's task has no turn before the await

@@ -18,6 +18,7 @@ pub enum Code {
     ResourceExhausted,
     Internal,
     Unimplemented,
+    Unavailable,
 }
 
 impl Code {
@@ -37,6 +38,7 @@ impl Code {
             Self::ResourceExhausted => ("resource_exhausted", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unimplemented => ("unimplemented", StatusCode::NOT_IMPLEMENTED),
+            Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 }
@@ -68,6 +70,7 @@ impl From<ApiError> for TwirpError {
             ApiError::FailedPrecondition(_) => Code::FailedPrecondition,
             ApiError::ResourceExhausted(_) => Code::ResourceExhausted,
             ApiError::Unimplemented(_) => Code::Unimplemented,
+            ApiError::Unavailable(_) => Code::Unavailable,
         };
         Self::new(code, error.to_string())
     }

@@ -1,7 +1,7 @@
 //! Routes, middleware, and the table of refusals.
 
 use sluicegate_contract::meter::Meters;
-use sluicegate_control::{Control, ControlConfig, Login, MediaPort, WorkerPort};
+use sluicegate_control::{Control, ControlConfig, Login, MediaPort, Store, WorkerPort};
 use sluicegate_proto::pb;
 use sluicegate_proto::token::{Claims, KeyStore, sign};
 
@@ -29,8 +29,8 @@ async fn a_node_without_media_is_not_ready() {
     let (_meters, meters) = tokio::sync::watch::channel(Meters::default());
     let keys = KeyStore::new([("devkey".to_owned(), "secret".to_owned())].into());
     let config = ControlConfig { keys, ..ControlConfig::default() };
-    let control =
-        Control::start(config, MediaPort { workers: vec![WorkerPort { commands, meters }], events, is_behind: Default::default() });
+    let media = MediaPort { workers: vec![WorkerPort { commands, meters }], events, is_behind: Default::default() };
+    let control = Control::start(config, media, Store::in_memory().unwrap());
     let mut server = start(|_| {}).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     server.address = listener.local_addr().unwrap();

@@ -3,6 +3,8 @@
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message as Response;
 
+use sluicegate_control::Store;
+
 use crate::support::*;
 
 #[tokio::test]
@@ -84,6 +86,7 @@ async fn shutdown_says_goodbye_and_closes_the_port() {
     let stopping = tokio::spawn(async move { control.shutdown().await });
     let leave = client.until(|message| if let Response::Leave(leave) = message { Some(leave) } else { None }).await;
     assert_eq!(leave.reason(), pb::DisconnectReason::ServerShutdown);
+    assert_eq!(leave.action(), pb::leave_request::Action::Reconnect);
     assert_eq!(client.closed().await, Some(1000));
     soon(stopping).await.unwrap();
     soon(&mut server.serving).await.unwrap();
@@ -99,4 +102,86 @@ async fn rooms_of_tokens_have_their_configuration() {
     let Response::Join(join) = client.next().await else { panic!("no join") };
     let room = join.room.unwrap();
     assert_eq!((room.max_participants, room.empty_timeout), (3, 7));
+}
+
+#[tokio::test]
+async fn a_draining_server_has_no_new_rooms() {
+    let server = start(|_| {}).await;
+    let (mut client, _) = server.join("ann").await;
+    let draining = tokio::spawn({
+        let control = server.control.clone();
+        async move { control.drain(std::time::Duration::from_secs(3600)).await }
+    });
+    let ready = soon(async {
+        loop {
+            let answer = server.get("/").await;
+            if answer.status != 200 {
+                return answer;
+            }
+        }
+    });
+    let ready = ready.await;
+    assert_eq!((ready.status, ready.text()), (406, "Not Ready\nthe server is shutting down"));
+    let new = |token: &str| format!("/rtc?access_token={token}");
+    let elsewhere = signed(&claims("ben", |grant| grant.room = "elsewhere".to_owned()));
+    let refused = server.connect(&new(&elsewhere)).await.err();
+    assert_eq!(refused, Some((503, "the server is shutting down".to_owned())));
+    let created = server.json("CreateRoom", &serde_json::json!({ "name": "elsewhere" })).await;
+    assert_eq!(created.code(), (503, "unavailable".to_owned()));
+    // who is there goes on, and is joined
+    let (_ben, _) = server.join("ben").await;
+    client.until(|message| if let Response::Update(_) = message { Some(()) } else { None }).await;
+    let created = server.json("CreateRoom", &serde_json::json!({ "name": "room", "metadata": "m" })).await;
+    assert_eq!(created.status, 200);
+    assert!(!draining.is_finished());
+    server.control.hurry();
+    soon(draining).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_without_participants_is_drained() {
+    let server = start(|_| {}).await;
+    assert_eq!(server.json("CreateRoom", &serde_json::json!({ "name": "empty" })).await.status, 200);
+    soon(server.control.drain(std::time::Duration::from_secs(3600))).await;
+}
+
+#[tokio::test]
+async fn rooms_outlive_the_process_and_what_was_deleted_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = async |server: &Server| {
+        let rooms = server.json("ListRooms", &serde_json::json!({})).await.json()["rooms"].clone();
+        let room = |room: &serde_json::Value| {
+            let text = |field: &str| room[field].as_str().unwrap().to_owned();
+            (text("name"), text("sid"), text("metadata"), text("creation_time_ms"))
+        };
+        rooms.as_array().unwrap().iter().map(room).collect::<Vec<_>>()
+    };
+    let before = {
+        let store = Store::open(directory.path()).unwrap();
+        let server = start_on(store.clone(), |_| {}).await;
+        for name in ["kept", "deleted"] {
+            assert_eq!(server.json("CreateRoom", &serde_json::json!({ "name": name, "metadata": "m" })).await.status, 200);
+        }
+        assert_eq!(server.json("DeleteRoom", &serde_json::json!({ "room": "deleted" })).await.status, 200);
+        let (mut client, _) = server.join("ann").await;
+        let changed = server.json("UpdateRoomMetadata", &serde_json::json!({ "room": "room", "metadata": "n" })).await;
+        assert_eq!((changed.status, store.counts().waiting), (200, 0));
+        let before = list(&server).await;
+        soon(server.control.shutdown()).await;
+        client.closed().await;
+        store.close();
+        before
+    };
+    assert_eq!(before.len(), 2);
+    assert_eq!(before[1].2, "n");
+    let store = Store::open(directory.path()).unwrap();
+    let server = start_on(store.clone(), |_| {}).await;
+    assert_eq!(list(&server).await, before);
+    // who comes back finds the same room
+    let (_client, join) = server.join("ann").await;
+    assert_eq!(join.room.unwrap().sid, before[1].1);
+    assert_eq!(server.json("DeleteRoom", &serde_json::json!({ "room": "room" })).await.status, 200);
+    store.close();
+    let server = start_on(Store::open(directory.path()).unwrap(), |_| {}).await;
+    assert_eq!(list(&server).await.len(), 1);
 }

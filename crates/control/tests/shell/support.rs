@@ -8,7 +8,7 @@ use base64::Engine as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use sluicegate_contract::meter::Meters;
 use sluicegate_contract::{Command, Event};
-use sluicegate_control::{Control, ControlConfig, MediaPort, WorkerPort};
+use sluicegate_control::{Control, ControlConfig, MediaPort, Store, WorkerPort};
 use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::pb::signal_response::Message as Response;
 use sluicegate_proto::token::{Claims, KeyStore, sign};
@@ -39,6 +39,10 @@ pub struct Server {
 }
 
 pub async fn start(change: impl FnOnce(&mut ControlConfig)) -> Server {
+    start_on(Store::in_memory().unwrap(), change).await
+}
+
+pub async fn start_on(store: Store, change: impl FnOnce(&mut ControlConfig)) -> Server {
     let mut config = ControlConfig { keys: keys(), in_development: true, ..ControlConfig::default() };
     config.room.server_info.version = "1.13.5".to_owned();
     change(&mut config);
@@ -54,7 +58,9 @@ pub async fn start(change: impl FnOnce(&mut ControlConfig)) -> Server {
     let control = Control::start(
         config,
         MediaPort { workers: vec![WorkerPort { commands, meters }], events: to_rooms, is_behind: Default::default() },
+        store,
     );
+    control.restore().await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn({

@@ -59,6 +59,8 @@ pub const HONOURED: &[Key] = &[
     key("key_file", Kind::Text, "file with API keys and their secrets"),
     key("region", Kind::Text, "told to clients"),
     key("development", Kind::Flag, "as --dev"),
+    key("data_dir", Kind::Text, "directory of what outlives the process; none: nothing does"),
+    key("drain_timeout", Kind::Count, "seconds from the signal to stop until everybody is sent away"),
     key("log_level", Kind::Text, "debug, info, warn or error"),
     key("logging.level", Kind::Text, "as log_level"),
     key("logging.json", Kind::Flag, "one JSON object a line"),

@@ -2,20 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+mod restart;
+mod stop;
+mod support;
+
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
 use sluicegate_proto::token::{self, KeyStore};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_sluicegate");
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
-    // what a developer has set must not matter
-    command.args(args).env_clear();
-    command
-}
+use support::{Running, command};
 
 fn run(args: &[&str]) -> Output {
     command(args).output().unwrap()
@@ -31,20 +28,6 @@ fn stdout(args: &[&str]) -> String {
 fn complaint(args: &[&str]) -> (Option<i32>, String) {
     let output = run(args);
     (output.status.code(), String::from_utf8(output.stderr).unwrap().trim().to_owned())
-}
-
-/// Ended when the test ends, however it ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn terminate(child: &Child) {
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
 }
 
 #[test]
@@ -79,30 +62,18 @@ fn a_bad_start_says_why() {
 
 #[test]
 fn it_starts_answers_and_stops() {
-    let mut child = command(&["--dev", "--port", "0", "--udp-port", "0", "--rtc.tcp_port=0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map(Running)
-        .unwrap();
-    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-    let mut before = Vec::new();
-    let ready = loop {
-        let line = lines.next().unwrap().unwrap();
-        match line.strip_prefix("sluicegate ready url=ws://") {
-            Some(rest) => break rest.to_owned(),
-            None => before.push(line),
-        }
-    };
-    let (address, media) = ready.split_once(" media=udp:").unwrap();
-    assert!(address.starts_with("127.0.0.1:") && media.split(',').all(|port| port.parse::<u16>().is_ok()), "{ready}");
-    let token = before.last().unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut server = Running::start(&[]);
+    assert!(server.address.starts_with("127.0.0.1:"), "{}", server.ready);
+    let (_, media) = server.ready.split_once(" media=udp:").unwrap();
+    assert!(media.split(',').all(|port| port.parse::<u16>().is_ok()), "{media}");
+    let token = server.before.last().unwrap();
+    let mut stream = TcpStream::connect(&server.address).unwrap();
     write!(stream, "GET /rtc/validate?access_token={token} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("success"), "{answer}");
-    terminate(&child.0);
-    assert!(child.0.wait().unwrap().success());
-    assert_eq!(lines.filter(|line| line.as_ref().unwrap().contains("sluicegate ready")).count(), 0, "ready twice");
+    server.terminate();
+    let (status, after) = server.ended();
+    assert!(status.success());
+    assert!(!after.iter().any(|line| line.contains("sluicegate ready")), "ready twice");
 }
