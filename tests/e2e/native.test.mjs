@@ -1,16 +1,10 @@
 // Browsers and native clients in one room: Python and Node against Chromium, each with one and with two connections.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import readline from 'node:readline';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { startChromium } from './chromium.mjs';
 import { disposeNodePeers, joinFromNode } from './node-peer.mjs';
+import * as python from './python-peer.mjs';
 import { freshRoom, startServer } from './server.mjs';
-import { eventually } from './wait.mjs';
-
-const PYTHON = process.env.E2E_PYTHON ?? fileURLToPath(new URL('../../target/tools/venv/bin/python', import.meta.url));
-const PEER = fileURLToPath(new URL('python/peer.py', import.meta.url));
 
 let server;
 let chromium;
@@ -27,21 +21,8 @@ async function joinFromPage(room, identity, options) {
 }
 
 async function joinFromPython(room, identity, connections, ...more) {
-  const child = spawn(PYTHON, [PEER, server.url, await server.token(room, identity), String(connections), ...more], { stdio: ['pipe', 'pipe', 'pipe'] });
-  const peer = { reports: [], errors: '' };
-  const exited = new Promise((resolve) => child.once('exit', resolve));
-  readline.createInterface({ input: child.stdout }).on('line', (line) => peer.reports.push(JSON.parse(line)));
-  child.stderr.setEncoding('utf8').on('data', (text) => { peer.errors = (peer.errors + text).slice(-4000); });
-  cleanup.push(async () => {
-    child.stdin.end();
-    const timer = setTimeout(() => child.kill('SIGKILL'), 8000);
-    await exited;
-    clearTimeout(timer);
-  });
-  peer.report = (test_, what, ms = 30_000) => eventually(() => peer.reports.find(test_), ms, what).catch((error) => {
-    throw new Error(`${error.message}; reports: ${JSON.stringify(peer.reports)}; ${peer.errors}`);
-  });
-  await peer.report((r) => r.joined === identity, `${identity} to join`);
+  const peer = await python.joinFromPython(server.url, await server.token(room, identity), identity, connections, ...more);
+  cleanup.push(() => peer.end());
   return peer;
 }
 

@@ -27,35 +27,41 @@ export async function startServer(extraYaml = '') {
     `prometheus: {port: ${metricsPort}}`,
     extraYaml,
   ].join('\n');
-  const child = spawn(BINARY, ['--dev', '--node-ip', '127.0.0.1', '--config-body', yaml], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const server = new Server(child, port, metricsPort);
-  try {
-    await eventually(() => server.answers(), READY_MS_MAX, 'the server to answer GET /');
-  } catch (error) {
-    await server.stop();
-    throw new Error(`${error.message}\n${server.log.join('\n')}`);
-  }
+  const server = new Server(['--dev', '--node-ip', '127.0.0.1', '--config-body', yaml], port, metricsPort);
+  await server.start();
   return server;
 }
 
 class Server {
-  constructor(child, port, metricsPort) {
-    this.child = child;
+  constructor(args, port, metricsPort) {
+    this.args = args;
     this.http = `http://127.0.0.1:${port}`;
     this.url = `ws://127.0.0.1:${port}`;
     this.metricsUrl = `http://127.0.0.1:${metricsPort}/metrics`;
     this.rooms = new RoomServiceClient(this.http, KEY, SECRET);
     this.log = [];
+  }
+
+  // Also after its end: the same command on the same ports.
+  async start() {
+    const child = spawn(BINARY, this.args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = child;
+    this.ended = undefined;
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => resolve(`code ${code}, signal ${signal}`));
       child.once('error', (error) => resolve(error.message));
-    });
-    this.exited.then((how) => { this.ended = how; });
+    }).then((how) => { this.ended = how; });
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
         this.log.push(...text.split('\n').filter(Boolean));
         this.log.splice(0, this.log.length - LOG_LINES_MAX);
       });
+    }
+    try {
+      await eventually(() => this.answers(), READY_MS_MAX, 'the server to answer GET /');
+    } catch (error) {
+      await this.stop();
+      throw new Error(`${error.message}\n${this.log.join('\n')}`);
     }
   }
 
