@@ -31,6 +31,11 @@ pub enum Command {
         sdp: Box<str>,
         id: u32,
     },
+    /// The client resumes: what was under way is negotiated anew. With two PeerConnections the subscriber's is offered with an ICE
+    /// restart; the client offers the other one, or the only one. `NegotiationFailed` where a connection is over for good.
+    RestartIce {
+        session: SessionKey,
+    },
     /// A trickled candidate: the line `candidate:…` without `a=`. Empty: end of candidates.
     Candidate {
         session: SessionKey,
@@ -110,6 +115,7 @@ impl Command {
             Self::RemoveSession { session }
             | Self::Offer { session, .. }
             | Self::Answer { session, .. }
+            | Self::RestartIce { session }
             | Self::Candidate { session, .. }
             | Self::Unsubscribe { session, .. }
             | Self::ConfigureSubscription { session, .. }

@@ -27,6 +27,7 @@ impl Engine {
             }
             Command::Offer { session, sdp, id } => self.offered(now, session, &sdp, id),
             Command::Answer { session, sdp, id } => self.answered(now, session, &sdp, id),
+            Command::RestartIce { session } => self.restart_ice(now, session),
             Command::Candidate { session, target, candidate } => self.candidate(session, target, &candidate),
             Command::AddTrack(add) => self.add_track(now, *add),
             Command::RemoveTrack { track } => self.remove_track(now, track),

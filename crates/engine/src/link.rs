@@ -40,6 +40,8 @@ pub struct Link {
     /// When something authentic came on `path`.
     path_heard: Instant,
     pub state: Option<TransportState>,
+    /// ICE was restarted while nothing was heard: until something is, the silence counts from here.
+    restarted: Option<Instant>,
     pub report_due: Option<Instant>,
     /// Sender of our feedback: never the SSRC of media.
     pub feedback_ssrc: u32,
@@ -61,6 +63,7 @@ impl Link {
             last_heard: now,
             path_heard: now,
             state: None,
+            restarted: None,
             report_due: None,
             feedback_ssrc,
             channels: Channels::default(),
@@ -88,9 +91,24 @@ impl Link {
         self.heard(now, path);
     }
 
+    /// ICE restarts: a link that was given up for its silence has another chance.
+    pub fn restarted(&mut self, now: Instant) {
+        let is_silent = matches!(self.state, Some(TransportState::Disconnected | TransportState::Failed));
+        if is_silent && !self.transport.connection.is_failed() {
+            self.state = Some(TransportState::Disconnected);
+            self.restarted = Some(now);
+        }
+    }
+
     /// The state that follows from the silence, if it differs from the last one reported. Only a link that was up can go down.
     pub fn judge(&mut self, now: Instant) -> Option<TransportState> {
-        let silence = now.saturating_duration_since(self.last_heard);
+        if self.restarted.is_some_and(|at| self.last_heard > at) {
+            self.restarted = None;
+        }
+        let silence = match self.restarted {
+            Some(at) => now.saturating_duration_since(at).max(DISCONNECTED_AFTER),
+            None => now.saturating_duration_since(self.last_heard),
+        };
         let next = match self.state? {
             TransportState::Failed | TransportState::Closed => return None,
             _ if silence >= FAILED_AFTER => TransportState::Failed,
@@ -107,7 +125,7 @@ impl Link {
     pub fn judge_at(&self) -> Option<Instant> {
         match self.state? {
             TransportState::Connected => Some(self.last_heard + DISCONNECTED_AFTER),
-            TransportState::Disconnected => Some(self.last_heard + FAILED_AFTER),
+            TransportState::Disconnected => Some(self.restarted.unwrap_or(self.last_heard).max(self.last_heard) + FAILED_AFTER),
             TransportState::Failed | TransportState::Closed => None,
         }
     }
@@ -238,5 +256,25 @@ mod tests {
         assert_eq!(link.path, Some(path(3)), "the NAT gave it another address");
         link.checked(at(15.1), path(2), true);
         assert_eq!(link.path, Some(path(2)));
+    }
+
+    #[test]
+    fn a_restart_gives_another_chance() {
+        let now = Instant::now();
+        let at = |secs: u64| now + Duration::from_secs(secs);
+        let mut link = link(now);
+        link.restarted(at(0));
+        assert_eq!(link.judge(at(99)), None, "it was never up");
+        link.state = Some(TransportState::Connected);
+        assert_eq!((link.judge(at(10)), link.judge(at(15))), (Some(TransportState::Disconnected), Some(TransportState::Failed)));
+        assert_eq!(link.judge_at(), None);
+        link.restarted(at(18));
+        assert_eq!((link.judge(at(32)), link.judge_at()), (None, Some(at(33))));
+        assert_eq!(link.judge(at(33)), Some(TransportState::Failed));
+        link.restarted(at(34));
+        link.checked(at(36), path(1), true);
+        assert_eq!(link.judge(at(36)), Some(TransportState::Connected));
+        link.restarted(at(37));
+        assert_eq!((link.judge(at(37)), link.judge(at(46))), (None, Some(TransportState::Disconnected)));
     }
 }

@@ -30,7 +30,9 @@ impl Engine {
             if known { None } else { find(announced, section).map(hint_of) }
         };
         let can_publish = session.can_publish;
-        let result = self.links[link as usize].transport.accept_offer(now, sdp, hint);
+        let transport = &mut self.links[link as usize].transport;
+        let before = transport.connection.local_ufrag().to_owned();
+        let result = transport.accept_offer(now, sdp, hint);
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => {
@@ -39,8 +41,11 @@ impl Engine {
                 return;
             }
         };
-        let ufrag = self.links[link as usize].transport.connection.local_ufrag().to_owned();
-        self.demux.add_ufrag(link, &ufrag);
+        let state = &mut self.links[link as usize];
+        if state.transport.connection.local_ufrag() != before {
+            state.restarted(now);
+        }
+        self.demux.add_ufrag(link, state.transport.local_ufrag());
         if can_publish {
             self.follow_publications(now, index);
             self.claim_sections(now, index);
@@ -82,6 +87,26 @@ impl Engine {
             connection.create_data_channel("_data_track", false, Some(0));
         }
         self.follow_subscriptions(now, index);
+        self.touch(index);
+    }
+
+    /// The client resumes. What was offered or asked last may never have reached it; where it is has changed, or its network had gone.
+    pub(crate) fn restart_ice(&mut self, now: Instant, key: SessionKey) {
+        let Some(index) = self.session_index(key) else { return };
+        let session = &mut self.sessions[index as usize];
+        session.offering.restart(now, session.subscriber.is_some());
+        let subscriber = session.subscriber;
+        for link in session.transports() {
+            let state = &mut self.links[link as usize];
+            let is_well = !state.transport.connection.is_failed() && (subscriber != Some(link) || state.transport.restart_ice());
+            if !is_well {
+                let target = state.target;
+                self.events.push_back(Event::NegotiationFailed { session: key, target, why: "the connection is over".to_owned() });
+                return;
+            }
+            state.restarted(now);
+            self.demux.add_ufrag(link, state.transport.local_ufrag());
+        }
         self.touch(index);
     }
 

@@ -118,6 +118,16 @@ impl Offering {
         }
     }
 
+    /// The client resumes: nothing is outstanding any more. What we offer ourselves is offered again at once; else the client offers.
+    pub fn restart(&mut self, now: Instant, offers: bool) {
+        self.outstanding = None;
+        self.asked = (0, 0);
+        if offers {
+            self.wanted = true;
+            self.due = Some(now);
+        }
+    }
+
     /// True when the offer must be made now.
     pub fn take_due(&mut self, now: Instant) -> bool {
         let due = self.outstanding.is_none() && self.wanted && self.due.is_some_and(|at| at <= now);

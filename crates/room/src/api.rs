@@ -138,7 +138,7 @@ impl Room {
             self.reconcile(index, track);
         }
         if !was_hidden && permission.hidden {
-            self.tell_hidden(index);
+            self.tell_hidden(now, index);
             self.reconcile_own_tracks(index);
         }
         self.data_permission_changed(index);

@@ -31,6 +31,11 @@ impl Client {
         self.info.protocol > 4
     }
 
+    /// Updates about those who left while it was away.
+    pub fn knows_departures_on_resume(&self) -> bool {
+        self.info.protocol > 8
+    }
+
     /// The quality LOST; older ones only have POOR.
     pub fn knows_lost_quality(&self) -> bool {
         self.info.protocol > 10

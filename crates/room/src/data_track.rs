@@ -14,6 +14,7 @@ use sluicegate_proto::pb::signal_response::Message;
 use sluicegate_proto::{pb, sid};
 
 use crate::config::TRACKS_PER_REQUEST_MAX;
+use crate::participant::Participant;
 use crate::room::Room;
 use crate::update::{Audience, Pace};
 
@@ -183,6 +184,20 @@ impl Room {
         }
     }
 
+    /// All handles once more, to a client that may have missed some.
+    pub(crate) fn tell_data_handles(&mut self, index: u32) {
+        let Some(participant) = self.participants.get(&index) else { return };
+        let mut sub_handles = HashMap::new();
+        for (track, wanted) in &participant.data_tracks.wanted {
+            let Some((handle, source)) = wanted.handle.zip(self.data_tracks.get(track)) else { continue };
+            let Some(publisher) = self.participants.get(&source.publisher) else { continue };
+            sub_handles.insert(u32::from(handle), published(publisher, source));
+        }
+        if !sub_handles.is_empty() {
+            self.signal(index, Message::DataTrackSubscriberHandles(pb::DataTrackSubscriberHandles { sub_handles }));
+        }
+    }
+
     fn want_data_track(&mut self, index: u32, track: u32, target_fps: Option<NonZeroU32>) {
         let publisher = self.data_tracks.get(&track).and_then(|track| self.participants.get(&track.publisher));
         let is_visible = publisher.is_some_and(|publisher| !publisher.permission.hidden && publisher.session.index != index);
@@ -215,11 +230,7 @@ impl Room {
             && !publisher.permission.hidden
             && (participant.is_exempt_from_allowances()
                 || publisher.allowance.allows(&participant.identity, &participant.sid, &source.info.sid));
-        let published = PublishedDataTrack {
-            publisher_identity: publisher.identity.clone(),
-            publisher_sid: publisher.sid.clone(),
-            track_sid: source.info.sid.clone(),
-        };
+        let published = published(publisher, source);
         let Some(participant) = self.participants.get_mut(&index) else { return };
         let session = participant.session;
         let next = participant.data_tracks.next_handle();
@@ -271,5 +282,13 @@ impl Room {
                 }
             }
         }
+    }
+}
+
+fn published(publisher: &Participant, track: &DataTrack) -> PublishedDataTrack {
+    PublishedDataTrack {
+        publisher_identity: publisher.identity.clone(),
+        publisher_sid: publisher.sid.clone(),
+        track_sid: track.info.sid.clone(),
     }
 }

@@ -24,7 +24,7 @@ impl Room {
     /// Ends a participant's stay. The others are told at once (in large rooms only of publishers).
     pub(crate) fn remove(&mut self, now: Instant, index: u32, departure: Departure) {
         let Some(mut info) = self.participant_info(index) else { return };
-        self.end_signalling(index, departure);
+        self.end_signalling(now, index, departure);
         let Some(mut participant) = self.participants.remove(&index) else { return };
         self.by_identity.remove(&participant.identity);
         self.by_sid.remove(&participant.sid);
@@ -39,6 +39,7 @@ impl Room {
         let tracks = std::mem::take(&mut info.tracks);
         info.data_tracks.clear();
         if !self.is_closed && !self.is_leaving && !participant.permission.hidden {
+            self.note_departure(now, &info);
             self.tell_departure(now, info.clone());
         }
         for track in participant.subscriptions.keys() {
@@ -69,10 +70,11 @@ impl Room {
     }
 
     /// Says goodbye where there is something to say, then closes the WebSocket.
-    pub(crate) fn end_signalling(&mut self, index: u32, departure: Departure) {
+    pub(crate) fn end_signalling(&mut self, now: Instant, index: u32, departure: Departure) {
         let Some(participant) = self.participants.get_mut(&index) else { return };
         let Some(connection) = participant.connection.take() else { return };
         self.by_connection.remove(&connection);
+        participant.absence.begin(now);
         if let Some(leave) = participant.leave(departure) {
             self.signal_many(smallvec::smallvec![connection], Message::Leave(leave));
         }

@@ -23,6 +23,7 @@ mod media;
 mod participant;
 mod permission;
 mod quality;
+mod resume;
 mod signal;
 mod subscription;
 mod track;

@@ -54,6 +54,7 @@ impl Room {
         let Some(index) = self.by_connection.remove(&connection) else { return };
         let Some(participant) = self.participants.get_mut(&index) else { return };
         participant.connection = None;
+        participant.absence.begin(now);
         if !participant.is_active {
             self.remove(now, index, Departure::silent(pb::DisconnectReason::SignalClose));
         } else if participant.has_closed() {
@@ -136,7 +137,7 @@ impl Room {
             return;
         }
         let leave = Some(pb::leave_request::Action::Resume);
-        self.end_signalling(index, Departure { reason: pb::DisconnectReason::ConnectionTimeout, leave });
+        self.end_signalling(now, index, Departure { reason: pb::DisconnectReason::ConnectionTimeout, leave });
         if !self.timers.is_set(Reason::Disconnect(index)) {
             self.timers.set(Reason::Disconnect(index), now + DISCONNECT_GRACE);
         }

@@ -44,6 +44,8 @@ pub struct Participant {
     pub disable_ice_lite: bool,
     pub subscriber_primary: bool,
     pub connection: Option<ConnectionKey>,
+    /// What it misses while it has none.
+    pub absence: crate::resume::Absence,
     pub publisher_transport: Option<TransportState>,
     pub subscriber_transport: Option<TransportState>,
     /// A transport failed for good; the participant goes in a moment.

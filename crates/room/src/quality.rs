@@ -38,6 +38,11 @@ impl Quality {
         });
     }
 
+    /// Its client may have missed what it was told.
+    pub fn forget_others(&mut self) {
+        self.knows_others = false;
+    }
+
     fn is_news(&self) -> bool {
         let Some(score) = self.score else { return false };
         self.told.is_none_or(|told| (told - score).abs() >= CHANGE_MIN || level(told) != level(score))

@@ -1,7 +1,7 @@
 //! One room: its participants and tracks, its four verbs, its life from creation to `Closed`.
 //!
 //! Promises: no input panics or is kept without bound; effects come out in the order in which they must be carried out; one seed
-//! and one sequence of inputs make one sequence of outputs. Lacks, so far: resuming, speakers, layers.
+//! and one sequence of inputs make one sequence of outputs. Lacks, so far: speakers, layers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::data_track::DataTrack;
 use crate::input::{ConnectionKey, Input};
 use crate::output::{Happened, Output};
 use crate::participant::{Departure, Participant};
+use crate::resume::Departures;
 use crate::saved::Saved;
 use crate::timer::{Reason, Timers};
 use crate::track::Track;
@@ -78,6 +79,7 @@ pub struct Room {
     pub(crate) passed: Passed,
     pub(crate) saved: Option<Saved>,
     pub(crate) is_save_due: bool,
+    pub(crate) departures: Departures,
 }
 
 impl Room {
@@ -141,6 +143,7 @@ impl Room {
             passed: Passed::default(),
             saved: None,
             is_save_due: false,
+            departures: Departures::default(),
         };
         room.configure(&create);
         room.said_at_creation = Some(create);
@@ -182,6 +185,7 @@ impl Room {
                 Reason::Negotiation(index) => self.handle_negotiation_timeout(now, index),
                 Reason::TrackNotFound(index) => self.give_up_unresolved(now, index),
                 Reason::RefreshToken(index) => self.refresh_token(now, index),
+                Reason::SimulatedSpeaker(index) => self.tell_simulated_speaker(index, false),
                 Reason::Updates => self.flush_updates(),
                 Reason::Repeating => self.flush_repeating(now),
                 Reason::Quality => self.tell_quality(),

@@ -7,6 +7,7 @@ pub(crate) mod metadata;
 mod negotiate;
 mod publish;
 mod simulate;
+mod sync;
 
 use std::time::Instant;
 
@@ -30,11 +31,7 @@ impl Room {
             Message::Trickle(trickle) => self.handle_trickle(index, &trickle),
             Message::AddTrack(request) => self.handle_add_track(now, index, request),
             Message::Mute(mute) => self.handle_mute(now, index, mute),
-            Message::Subscription(update) => {
-                let in_participants = update.participant_tracks.iter().flat_map(|tracks| &tracks.track_sids);
-                let sids = update.track_sids.iter().chain(in_participants).take(TRACKS_PER_REQUEST_MAX);
-                self.update_subscriptions(now, index, sids, update.subscribe);
-            }
+            Message::Subscription(update) => self.handle_subscription(now, index, &update),
             Message::TrackSetting(settings) => self.update_track_settings(index, &settings),
             Message::Leave(_) => {
                 self.remove(now, index, Departure::silent(pb::DisconnectReason::ClientInitiated));
@@ -47,8 +44,7 @@ impl Room {
             Message::PublishDataTrackRequest(request) => self.handle_publish_data_track(now, index, request),
             Message::UnpublishDataTrackRequest(request) => self.handle_unpublish_data_track(now, index, request),
             Message::UpdateDataSubscription(update) => self.handle_update_data_subscription(index, update),
-            // Of what resuming needs, this much.
-            Message::SyncState(state) => self.replay_data(now, index, &state.datachannel_receive_states),
+            Message::SyncState(state) => self.handle_sync_state(now, index, state),
             // Deprecated, answered by the shell, or of features that are not there yet and that clients do without.
             Message::UpdateLayers(_)
             | Message::Ping(_)
@@ -64,6 +60,12 @@ impl Room {
         let response =
             pb::RequestResponse { request_id, reason: reason as i32, message: message.to_owned(), request: Some(request) };
         self.signal(index, pb::signal_response::Message::RequestResponse(response));
+    }
+
+    fn handle_subscription(&mut self, now: Instant, index: u32, update: &pb::UpdateSubscription) {
+        let in_participants = update.participant_tracks.iter().flat_map(|tracks| &tracks.track_sids);
+        let sids = update.track_sids.iter().chain(in_participants).take(TRACKS_PER_REQUEST_MAX);
+        self.update_subscriptions(now, index, sids, update.subscribe);
     }
 
     /// Who may subscribe to the participant's tracks.

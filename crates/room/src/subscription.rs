@@ -219,6 +219,15 @@ impl Room {
         }
     }
 
+    /// One track, for a client that says no more of its settings than this.
+    pub(crate) fn disable_track(&mut self, index: u32, sid: &str) {
+        let Some(participant) = self.participants.get(&index) else { return };
+        let track = self.tracks_by_sid.get(sid);
+        let known = track.and_then(|track| participant.subscriptions.get(track)).map(|subscription| subscription.settings.clone());
+        let settings = pb::UpdateTrackSettings { track_sids: vec![sid.to_owned()], disabled: true, ..known.unwrap_or_default() };
+        self.update_track_settings(index, &settings);
+    }
+
     /// The media plane bound a subscription; the publisher hears of its first subscriber.
     pub(crate) fn subscription_bound(&mut self, session: SessionKey, key: TrackKey) {
         let Some(participant) = self.participants.get_mut(&session.index) else { return };

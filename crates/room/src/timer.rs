@@ -18,6 +18,8 @@ pub enum Reason {
     TrackNotFound(u32),
     /// The participant's token is refreshed.
     RefreshToken(u32),
+    /// The participant has spoken long enough, as it asked to be shown.
+    SimulatedSpeaker(u32),
     /// Coalesced participant updates are due.
     Updates,
     /// Updates of participants that change again and again are due.
@@ -56,6 +58,7 @@ impl Timers {
 
     /// Everything that belongs to a participant.
     pub fn cancel_participant(&mut self, index: u32) {
+        self.cancel(Reason::SimulatedSpeaker(index));
         for reason in [Reason::Join, Reason::Disconnect, Reason::Negotiation, Reason::TrackNotFound, Reason::RefreshToken] {
             self.cancel(reason(index));
         }

@@ -91,7 +91,7 @@ impl Room {
     }
 
     /// For the others a participant that hides is gone.
-    pub(crate) fn tell_hidden(&mut self, index: u32) {
+    pub(crate) fn tell_hidden(&mut self, now: Instant, index: u32) {
         let Some(participant) = self.participants.get_mut(&index) else { return };
         participant.touch();
         let Some(mut info) = self.participant_info(index) else { return };
@@ -99,6 +99,7 @@ impl Room {
         info.tracks.clear();
         info.data_tracks.clear();
         self.gathered.remove(&info.identity);
+        self.note_departure(now, &info);
         let connections = self.connections_except(Some(index));
         self.send_updates(connections, vec![info]);
     }
@@ -150,10 +151,12 @@ impl Room {
         self.signal_many(connections, Message::RoomUpdate(update));
     }
 
-    /// One message to one participant, if it is connected.
+    /// One message to one participant; kept for one without signalling, where that matters.
     pub(crate) fn signal(&mut self, index: u32, message: Message) {
-        if let Some(connection) = self.participants.get(&index).and_then(|p| p.connection) {
-            self.signal_many(SmallVec::from_elem(connection, 1), message);
+        let Some(participant) = self.participants.get_mut(&index) else { return };
+        match participant.connection {
+            Some(connection) => self.signal_many(SmallVec::from_elem(connection, 1), message),
+            None => participant.absence.miss(message),
         }
     }
 
@@ -176,7 +179,7 @@ impl Room {
     }
 
     /// In messages of a bounded size, each shared by all who get it.
-    fn send_updates(&mut self, connections: SmallVec<[ConnectionKey; 1]>, infos: Vec<pb::ParticipantInfo>) {
+    pub(crate) fn send_updates(&mut self, connections: SmallVec<[ConnectionKey; 1]>, infos: Vec<pb::ParticipantInfo>) {
         for participants in chunks(infos) {
             self.signal_many(connections.clone(), Message::Update(pb::ParticipantUpdate { participants }));
         }

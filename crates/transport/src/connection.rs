@@ -100,6 +100,8 @@ pub struct Connection {
     worker: u16,
     ufrag: String,
     pwd: String,
+    /// Of a restart that we offer: ours once the peer has told its own.
+    prepared: Option<IceCreds>,
     fingerprint: String,
     remote_ufrag: String,
     started: bool,
@@ -144,6 +146,7 @@ impl Connection {
             worker: config.worker,
             ufrag,
             pwd: pass,
+            prepared: None,
             fingerprint,
             remote_ufrag: String::new(),
             started: false,
@@ -175,6 +178,11 @@ impl Connection {
         self.started
     }
 
+    /// It will not work any more, whatever is negotiated.
+    pub fn is_failed(&self) -> bool {
+        self.failed
+    }
+
     /// The peer's user name fragment of the last start or restart.
     pub fn remote_ufrag(&self) -> &str {
         &self.remote_ufrag
@@ -202,9 +210,21 @@ impl Connection {
         self.handle_timeout(now);
     }
 
-    /// The peer restarted ICE: new credentials on both sides, the keys stay (RFC 8445 §2.4).
+    /// New credentials of ours, (ufrag, password), for a description that offers a restart. Those in use stay until the peer has told
+    /// its own, see [`Connection::restart_ice`]: its checks go on meanwhile.
+    pub fn prepare_restart(&mut self) -> (&str, &str) {
+        let prepared = self.prepared.insert(ice::credentials(self.worker));
+        (&prepared.ufrag, &prepared.pass)
+    }
+
+    /// A restart was offered and not answered yet.
+    pub fn is_restarting(&self) -> bool {
+        self.prepared.is_some()
+    }
+
+    /// ICE restarts: new credentials on both sides (ours as prepared), the keys stay (RFC 8445 §2.4).
     pub fn restart_ice(&mut self, now: Instant, ufrag: &str, pwd: &str) {
-        let ours = ice::credentials(self.worker);
+        let ours = self.prepared.take().unwrap_or_else(|| ice::credentials(self.worker));
         (self.ufrag, self.pwd) = (ours.ufrag.clone(), ours.pass.clone());
         self.remote_addresses.restart();
         ufrag.clone_into(&mut self.remote_ufrag);

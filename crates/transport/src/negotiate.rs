@@ -208,9 +208,17 @@ impl Negotiation {
 
     /// For an ICE restart: the next description shows them.
     pub fn set_local_credentials(&mut self, ufrag: &str, pwd: &str) {
+        if ufrag == self.config.local.ufrag && pwd == self.config.local.pwd {
+            return;
+        }
         ufrag.clone_into(&mut self.config.local.ufrag);
         pwd.clone_into(&mut self.config.local.pwd);
         self.dirty |= self.config.role == Role::Offer;
+    }
+
+    /// As the newest description shows it, or the next one will.
+    pub fn local_ufrag(&self) -> &str {
+        &self.config.local.ufrag
     }
 
     /// A track to send with the next description. A key that is there already is replaced.

@@ -90,12 +90,29 @@ impl Transport {
         Ok(())
     }
 
+    /// Our next offer restarts ICE, where there is something to restart. False: the connection is over for good.
+    pub fn restart_ice(&mut self) -> bool {
+        if self.connection.is_failed() {
+            return false;
+        }
+        if self.connection.is_started() {
+            let (ufrag, pwd) = self.connection.prepare_restart();
+            self.negotiation.set_local_credentials(ufrag, pwd);
+        }
+        true
+    }
+
+    /// What peers know our end by: also the user name fragment that a restart under way has told.
+    pub fn local_ufrag(&self) -> &str {
+        self.negotiation.local_ufrag()
+    }
+
     /// Starts the connection with the first description; new credentials in a later one are an ICE restart.
     fn follow_remote(&mut self, now: Instant) {
         let Some(remote) = self.negotiation.remote() else { return };
         if !self.connection.is_started() {
             self.connection.start(now, &remote.transport);
-        } else if self.connection.remote_ufrag() != remote.transport.ufrag {
+        } else if self.connection.is_restarting() || self.connection.remote_ufrag() != remote.transport.ufrag {
             self.connection.restart_ice(now, &remote.transport.ufrag, &remote.transport.pwd);
             let (ufrag, pwd) = (self.connection.local_ufrag().to_owned(), self.connection.local_password().to_owned());
             self.negotiation.set_local_credentials(&ufrag, &pwd);

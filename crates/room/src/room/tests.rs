@@ -277,7 +277,10 @@ impl Life {
                 assert!(self.data_subscriptions.remove(&(*session, *track)).is_some());
             }
             Command::SendData { sessions, .. } => assert!(sessions.iter().all(|session| self.sessions.contains(session))),
-            Command::Offer { session, .. } | Command::Answer { session, .. } | Command::Candidate { session, .. } => {
+            Command::RestartIce { session }
+            | Command::Offer { session, .. }
+            | Command::Answer { session, .. }
+            | Command::Candidate { session, .. } => {
                 assert!(self.sessions.contains(session));
             }
             Command::MuteTrack { track, .. } => assert!(self.tracks.contains_key(track)),
@@ -305,7 +308,13 @@ impl Life {
         }
         for reason in room.timers.reasons() {
             use Reason::*;
-            if let Join(index) | Disconnect(index) | Negotiation(index) | TrackNotFound(index) | RefreshToken(index) = reason {
+            if let Join(index)
+            | Disconnect(index)
+            | SimulatedSpeaker(index)
+            | Negotiation(index)
+            | TrackNotFound(index)
+            | RefreshToken(index) = reason
+            {
                 assert!(room.participants.contains_key(&index), "{reason:?} of somebody gone");
             }
         }
@@ -512,7 +521,10 @@ fn join(connection: ConnectionKey, who: u8, flags: u16) -> Join {
         attributes: Vec::new(),
         add_tracks: if bit(13) { vec![add("t0"), add("t1"), add("t0")] } else { Vec::new() },
         publisher_offer: bit(10).then(pb::SessionDescription::default),
-        reconnect: (bit(14) && bit(15) && bit(9)).then(|| Reconnect { participant_sid: "PA_x".to_owned(), reason: 0 }),
+        reconnect: (bit(14) && bit(15)).then(|| {
+            let participant_sid = if bit(9) { "PA_x" } else { "" }.to_owned();
+            Reconnect { participant_sid, reason: 0 }
+        }),
     }
 }
 

@@ -8,13 +8,12 @@ use sluicegate_contract::command::{AddSession, PcMode};
 use sluicegate_contract::limit::PENDING_TRACKS_MAX;
 use sluicegate_proto::pb::signal_response::Message;
 use sluicegate_proto::{pb, sid};
-use smallvec::smallvec;
 
 use crate::client::{Client, codec_message};
 use crate::config::{JOIN_TIMEOUT, PING_INTERVAL, PING_TIMEOUT, TOKEN_REFRESH_INTERVAL, create_request};
 use crate::input::{Join, SignalMode};
 use crate::output::{Output, Refusal};
-use crate::participant::{Departure, Participant, is_dependent, kind_detail, kind_of, leave_request};
+use crate::participant::{Departure, Participant, is_dependent, kind_detail, kind_of};
 use crate::permission::Allowance;
 use crate::room::Room;
 use crate::timer::Reason;
@@ -26,10 +25,10 @@ impl Room {
         if let Some(refusal) = self.refusal(&join) {
             return self.push(Output::JoinRefused { connection, refusal });
         }
-        self.push(Output::JoinAccepted { connection });
-        if join.reconnect.is_some() {
-            return self.refuse_resume(join);
+        if let Some(resumed) = join.reconnect.take() {
+            return self.handle_resume(now, join, &resumed);
         }
+        self.push(Output::JoinAccepted { connection });
         if let Some(old) = self.by_identity.get(&join.identity).copied() {
             self.remove(now, old, Departure::disconnect(pb::DisconnectReason::DuplicateIdentity));
         }
@@ -83,15 +82,6 @@ impl Room {
         if full { refuse(429, format!("the room is full: it has its {max} participants at most")) } else { None }
     }
 
-    /// Resuming is not there yet: the client is told, in the first frame, to join anew.
-    fn refuse_resume(&mut self, join: Join) {
-        let departure = Departure::reconnect(pb::DisconnectReason::StateMismatch);
-        if let Some(leave) = leave_request(&Client::new(join.client), departure) {
-            self.signal_many(smallvec![join.connection], Message::Leave(leave));
-        }
-        self.push(Output::CloseConnection { connection: join.connection });
-    }
-
     /// LiveKit: a token's room configuration counts for the room that its join creates. Here: where nothing was said before.
     fn configure_by_token(&mut self, join: &Join) {
         let Some(said) = self.said_at_creation.take() else { return };
@@ -143,6 +133,7 @@ impl Room {
             mode: join.mode,
             disable_ice_lite: join.disable_ice_lite,
             connection: Some(join.connection),
+            absence: Default::default(),
             publisher_transport: None,
             subscriber_transport: None,
             is_failing: false,

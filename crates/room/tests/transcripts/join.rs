@@ -5,7 +5,7 @@ use sluicegate_contract::command::PcTarget;
 use sluicegate_contract::event::{Event, TransportState};
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
-use sluicegate_room::input::{Join, Reconnect, SignalMode};
+use sluicegate_room::input::{Join, SignalMode};
 use sluicegate_room::{Input, Output, RoomConfig};
 
 use crate::scene::{Scene, camera, grant, microphone};
@@ -136,22 +136,6 @@ fn metadata_and_attributes_of_token_and_connection() {
         join.claims.metadata = "token's".to_owned();
         join.metadata = Some("own".to_owned());
     });
-    assert_snapshot!(scene.finish());
-}
-
-#[test]
-fn nobody_resumes_yet() {
-    let mut scene = Scene::new();
-    scene.active("ann").forget();
-    let reconnect = Reconnect { participant_sid: scene.participant_sid("ann"), reason: 0 };
-    scene.join("ann", |join| join.reconnect = Some(reconnect.clone()));
-    scene.note("an old client knows no action");
-    scene.join("old", |join| {
-        join.reconnect = Some(reconnect);
-        join.client.protocol = 9;
-    });
-    scene.note("the first ann is still there");
-    scene.api(sluicegate_room::input::ApiCall::ListParticipants);
     assert_snapshot!(scene.finish());
 }
 

@@ -12,6 +12,7 @@ mod join;
 mod leave;
 mod negotiate;
 mod publish;
+mod resume;
 mod scene;
 mod subscribe;
 mod text;

@@ -12,7 +12,7 @@ use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_request::Message;
 use sluicegate_proto::token::Claims;
-use sluicegate_room::input::{ApiCall, ConnectionKey, Join, RequestId, SignalMode};
+use sluicegate_room::input::{ApiCall, ConnectionKey, Join, Reconnect, RequestId, SignalMode};
 use sluicegate_room::{Input, Output, Room, RoomConfig};
 use sluicegate_rtp::codec::Codec;
 
@@ -130,6 +130,18 @@ impl Scene {
         let mode = if join.mode == SignalMode::V0 { "v0" } else { "v1" };
         self.connections.insert(name.to_owned(), connection);
         self.input(&format!("{name} joins {mode}"), Input::Join(Box::new(join)))
+    }
+
+    /// The client comes back to its stay on a new connection; `sid`: which participant it says that it was.
+    pub fn resume(&mut self, name: &str, sid: &str, change: impl FnOnce(&mut Join)) -> &mut Self {
+        let connection = ConnectionKey(self.next_connection);
+        self.next_connection += 1;
+        let mut join = join(connection, name);
+        join.reconnect = Some(Reconnect { participant_sid: sid.to_owned(), reason: 0 });
+        change(&mut join);
+        self.names.connection(connection, name);
+        self.connections.insert(name.to_owned(), connection);
+        self.input(&format!("{name} resumes"), Input::Join(Box::new(join)))
     }
 
     pub fn connected(&mut self, name: &str) -> &mut Self {

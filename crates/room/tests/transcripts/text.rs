@@ -163,6 +163,7 @@ pub fn reason(reason: Reason, names: &Names) -> String {
         Reason::Negotiation(index) => format!("Negotiation {}", name(index)),
         Reason::TrackNotFound(index) => format!("TrackNotFound {}", name(index)),
         Reason::RefreshToken(index) => format!("RefreshToken {}", name(index)),
+        Reason::SimulatedSpeaker(index) => format!("SimulatedSpeaker {}", name(index)),
         Reason::Updates | Reason::Repeating | Reason::Quality | Reason::RoomUpdate | Reason::Empty => format!("{reason:?}"),
     }
 }
@@ -271,6 +272,7 @@ fn command(command: &Command, names: &Names) -> String {
         Command::RemoveSession { session } => format!("RemoveSession {}", on(session)),
         Command::Offer { session, sdp, id } => format!("Offer {} {id} {sdp:?}", on(session)),
         Command::Answer { session, sdp, id } => format!("Answer {} {id} {sdp:?}", on(session)),
+        Command::RestartIce { session } => format!("RestartIce {}", on(session)),
         Command::Candidate { session, target, candidate } => format!("Candidate {} {target:?} {candidate:?}", on(session)),
         Command::AddTrack(add) => {
             let muted = if add.muted { " muted" } else { "" };
