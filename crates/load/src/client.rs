@@ -2,6 +2,7 @@
 
 mod negotiate;
 mod receive;
+mod resume;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,8 @@ use crate::subscriber::Subscription;
 
 /// Blocks of one receiver report (RFC 3550 §6.4.2: five bits).
 const BLOCKS_MAX: usize = 31;
+/// The label of the channel whose messages all arrive.
+const RELIABLE: &str = "_reliable";
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// libwebrtc's datagrams of RTCP are not longer.
 const RTCP_BYTES_MAX: usize = 1200;
@@ -118,6 +121,13 @@ pub struct Client {
     /// Data tracks that it receives: SID and handle.
     pub data_handles: BTreeMap<String, u32>,
     pub left: Option<pb::LeaveRequest>,
+    /// Identities that it saw leave.
+    pub departed: Vec<String>,
+    /// How often it came back to its stay.
+    pub resumes: u32,
+    /// Its own tracks, as the server knows them.
+    published: Vec<pb::TrackPublishedResponse>,
+    reliable: resume::Reliable,
     pub duplicates: u64,
     /// Datagrams that no key opened.
     pub unauthentic: u64,
@@ -163,6 +173,10 @@ impl Client {
             participants: BTreeMap::new(),
             data_handles: BTreeMap::new(),
             left: None,
+            departed: Vec::new(),
+            resumes: 0,
+            published: Vec::new(),
+            reliable: resume::Reliable::default(),
             duplicates: 0,
             unauthentic: 0,
             rtp_bytes_down: 0,
@@ -193,12 +207,16 @@ impl Client {
             Some(signal_response::Message::Update(update)) => {
                 for participant in &update.participants {
                     if participant.state() == pb::participant_info::State::Disconnected {
-                        self.participants.remove(&participant.sid);
+                        if self.participants.remove(&participant.sid).is_some() {
+                            self.departed.push(participant.identity.clone());
+                        }
                     } else {
                         self.participants.insert(participant.sid.clone(), participant.clone());
                     }
                 }
             }
+            Some(signal_response::Message::Reconnect(reconnect)) => self.handle_reconnect(now, reconnect),
+            Some(signal_response::Message::TrackPublished(published)) => self.published.push(published.clone()),
             Some(signal_response::Message::Leave(leave)) => self.left = Some(leave.clone()),
             Some(signal_response::Message::DataTrackSubscriberHandles(handles)) => {
                 self.data_handles.extend(handles.sub_handles.iter().map(|(handle, track)| (track.track_sid.clone(), *handle)));
@@ -248,6 +266,9 @@ impl Client {
     /// Sends one message on an open channel of the publisher PeerConnection; false: it is not open, or full.
     pub fn send_message(&mut self, now: Instant, label: &str, data: &[u8]) -> bool {
         let sent = self.up.send_message(now, label, data);
+        if sent && label == RELIABLE {
+            self.reliable.send(data);
+        }
         self.poll(now);
         sent
     }
@@ -343,6 +364,9 @@ impl Client {
                 self.outputs.push_back(Output::Datagram { from, destination, contents });
             }
             for (label, data) in peer.messages.drain(..) {
+                if label == RELIABLE && !self.reliable.receive(&data) {
+                    continue;
+                }
                 self.outputs.push_back(Output::Message { label, data });
             }
         }

@@ -17,7 +17,7 @@ use sluicegate_load::{Arrival, Client, ClientConfig, Output, PublishSpec};
 use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::pb;
 use sluicegate_proto::token::Claims;
-use sluicegate_room::input::{ConnectionKey, Join, SignalMode};
+use sluicegate_room::input::{ConnectionKey, Join, Reconnect, SignalMode};
 use sluicegate_room::output::Output as RoomOutput;
 use sluicegate_room::placement::Placement;
 use sluicegate_room::{Input, Room, RoomConfig};
@@ -41,10 +41,13 @@ pub struct Node {
     /// Index of its room.
     room: usize,
     addresses: [SocketAddr; 2],
+    /// Its signalling, as it knows of it itself.
+    connection: Option<ConnectionKey>,
     /// To and from the server, per address.
     up: [Link; 2],
     down: [Link; 2],
     is_deaf: bool,
+    is_offline: bool,
     pub arrivals: Vec<(Instant, Arrival)>,
     /// (when, label of the channel, bytes)
     pub messages: Vec<(Instant, String, Vec<u8>)>,
@@ -66,6 +69,8 @@ pub struct World {
     placement: Placement,
     configs: Vec<EngineConfig>,
     pub nodes: Vec<Node>,
+    /// Whose each connection is, by its number less one.
+    connections: Vec<usize>,
     pub closed: bool,
     /// The event lane, from the workers to the rooms.
     pub lane: VecDeque<Event>,
@@ -109,6 +114,7 @@ impl World {
             placement: Placement::default(),
             configs,
             nodes: Vec::new(),
+            connections: Vec::new(),
             closed: false,
             lane: VecDeque::new(),
             is_stuck: false,
@@ -159,20 +165,33 @@ impl World {
             identity: identity.to_owned(),
             room,
             addresses,
+            connection: None,
             up,
             down,
             is_deaf: false,
+            is_offline: false,
             arrivals: Vec::new(),
             messages: Vec::new(),
             first_bytes: 0,
             other_bytes: 0,
             sent: BTreeMap::new(),
         });
+        self.connect(index, None);
+        index
+    }
+
+    /// The client opens a WebSocket, to join or to resume.
+    fn connect(&mut self, index: usize, reconnect: Option<Reconnect>) {
+        self.connections.push(index);
+        let connection = ConnectionKey(self.connections.len() as u64);
+        let node = &mut self.nodes[index];
+        node.connection = Some(connection);
+        let (room, identity) = (node.room, node.identity.clone());
         let video = VideoGrant { room_join: true, room: "sim".to_owned(), ..VideoGrant::default() };
         let join = Join {
-            connection: ConnectionKey(index as u64 + 1),
-            identity: identity.to_owned(),
-            claims: Claims { sub: identity.to_owned(), exp: 2_000_000_000, video: Some(video), ..Claims::default() },
+            connection,
+            claims: Claims { sub: identity.clone(), exp: 2_000_000_000, video: Some(video), ..Claims::default() },
+            identity,
             client: pb::ClientInfo { protocol: 17, ..Default::default() },
             mode: SignalMode::V0,
             auto_subscribe: true,
@@ -182,19 +201,41 @@ impl World {
             attributes: Vec::new(),
             add_tracks: Vec::new(),
             publisher_offer: None,
-            reconnect: None,
+            reconnect,
         };
         self.input(room, Input::Join(Box::new(join)));
-        index
     }
 
-    /// The client's WebSocket goes; with `leave` it says so first.
+    /// The client comes back to its stay.
+    pub fn resume(&mut self, index: usize) {
+        let participant_sid = self.nodes[index].client.sid().unwrap_or_default().to_owned();
+        self.connect(index, Some(Reconnect { participant_sid, reason: 0 }));
+    }
+
+    /// The client's WebSocket breaks; the server hears of it only where `told`.
+    pub fn cut(&mut self, index: usize, told: bool) {
+        let node = &mut self.nodes[index];
+        let room = node.room;
+        if let Some(connection) = node.connection.take().filter(|_| told) {
+            self.input(room, Input::SignalClosed { connection });
+        }
+    }
+
+    /// Nothing goes to or comes from the client any more: neither media nor signalling, which breaks without a word.
+    pub fn set_offline(&mut self, index: usize, offline: bool) {
+        self.nodes[index].is_offline = offline;
+        if offline {
+            self.cut(index, false);
+        }
+    }
+
+    /// The client's WebSocket goes after it has said so.
     pub fn leave(&mut self, index: usize) {
-        let connection = ConnectionKey(index as u64 + 1);
         let leave = pb::signal_request::Message::Leave(pb::LeaveRequest::default());
         let room = self.nodes[index].room;
+        let Some(connection) = self.nodes[index].connection else { return };
         self.input(room, Input::Signal { connection, request: Box::new(pb::SignalRequest { message: Some(leave) }) });
-        self.input(room, Input::SignalClosed { connection });
+        self.cut(index, true);
     }
 
     pub fn input(&mut self, room: usize, input: Input) {
@@ -304,7 +345,7 @@ impl World {
                     }
                 }
                 while let Some(mut datagram) = self.nodes[index].down[at].poll(now) {
-                    if self.nodes[index].is_deaf {
+                    if self.nodes[index].is_deaf || self.nodes[index].is_offline {
                         continue;
                     }
                     self.nodes[index].client.handle_datagram(now, at, datagram.source, &mut datagram.contents);
@@ -331,6 +372,12 @@ impl World {
         }
     }
 
+    /// Who is at the other end of a connection.
+    fn node_of(&self, connection: ConnectionKey) -> Option<usize> {
+        let index = *self.connections.get(connection.0 as usize - 1)?;
+        (self.nodes[index].connection == Some(connection)).then_some(index)
+    }
+
     fn carry_room(&mut self) -> bool {
         let mut moved = false;
         while let Some(output) = self.rooms.iter_mut().find_map(Room::poll_output) {
@@ -338,14 +385,20 @@ impl World {
             match output {
                 RoomOutput::Signal { connections, response } => {
                     for connection in connections {
-                        if let Some(node) = self.nodes.get_mut(connection.0 as usize - 1) {
-                            node.client.handle_signal(self.now, &response);
+                        if let Some(node) = self.node_of(connection) {
+                            let now = self.now;
+                            self.nodes[node].client.handle_signal(now, &response);
                         }
                     }
                 }
                 RoomOutput::Media(command) => {
                     self.decisions.push(kind(&format!("{command:?}")));
                     self.command(command);
+                }
+                RoomOutput::CloseConnection { connection } | RoomOutput::JoinRefused { connection, .. } => {
+                    if let Some(node) = self.node_of(connection) {
+                        self.nodes[node].connection = None;
+                    }
                 }
                 RoomOutput::Closed => self.closed = true,
                 _ => {}
@@ -440,9 +493,10 @@ impl World {
                 match output {
                     Output::Signal(request) => {
                         moved = true;
-                        let connection = ConnectionKey(index as u64 + 1);
+                        let Some(connection) = node.connection else { continue };
                         self.rooms[room].handle_input(self.now, Input::Signal { connection, request });
                     }
+                    Output::Datagram { .. } if node.is_offline => {}
                     Output::Datagram { from, destination, contents } => {
                         let source = node.addresses[from];
                         node.up[from].send(self.now, Datagram { source, destination, contents });

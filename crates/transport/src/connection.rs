@@ -217,6 +217,11 @@ impl Connection {
         (&prepared.ufrag, &prepared.pass)
     }
 
+    /// Our (ufrag, password) as the next description tells them: those of a restart that was prepared, else those in use.
+    pub fn offered_credentials(&self) -> (&str, &str) {
+        self.prepared.as_ref().map_or((&self.ufrag, &self.pwd), |prepared| (&prepared.ufrag, &prepared.pass))
+    }
+
     /// A restart was offered and not answered yet.
     pub fn is_restarting(&self) -> bool {
         self.prepared.is_some()

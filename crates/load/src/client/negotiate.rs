@@ -28,30 +28,30 @@ impl Client {
             self.request(signal_request::Message::AddTrack(add_track(&spec)));
         }
         if self.has_up() {
-            let sdp = self.create_offer();
-            self.offer_id += 1;
-            let id = self.offer_id;
-            self.request(signal_request::Message::Offer(pb::SessionDescription {
-                r#type: "offer".to_owned(),
-                sdp,
-                id,
-                ..Default::default()
-            }));
+            let negotiation = &mut self.up.transport.negotiation;
+            self.offered = self.config.publish.iter().map(|_| (negotiation.take_ssrc(), negotiation.take_ssrc())).collect();
+            self.send_offer();
         }
     }
 
+    pub(super) fn send_offer(&mut self) {
+        let sdp = self.create_offer();
+        self.offer_id += 1;
+        let id = self.offer_id;
+        self.request(signal_request::Message::Offer(pb::SessionDescription {
+            r#type: "offer".to_owned(),
+            sdp,
+            id,
+            ..Default::default()
+        }));
+    }
+
     /// SSRCs are only named for tracks of one layer; those of others are drawn with the answer.
-    fn create_offer(&mut self) -> String {
-        let negotiation = &mut self.up.transport.negotiation;
-        self.offered = self.config.publish.iter().map(|_| (negotiation.take_ssrc(), negotiation.take_ssrc())).collect();
+    fn create_offer(&self) -> String {
         let connection = &self.up.transport.connection;
-        let local = Local {
-            session_id: self.config.first_ssrc,
-            ufrag: connection.local_ufrag(),
-            pwd: connection.local_password(),
-            fingerprint: connection.fingerprint(),
-            address: self.up.local,
-        };
+        let (ufrag, pwd) = connection.offered_credentials();
+        let local =
+            Local { session_id: self.config.first_ssrc, ufrag, pwd, fingerprint: connection.fingerprint(), address: self.up.local };
         let tracks: Vec<_> = self.config.publish.iter().zip(self.offered.iter().copied()).collect();
         offer::write(&local, &tracks, self.config.open_channels)
     }
@@ -59,13 +59,21 @@ impl Client {
     pub(super) fn handle_answer(&mut self, now: Instant, answer: &pb::SessionDescription) {
         let Some(answer) = offer::read_answer(&answer.sdp) else { return };
         let connection = &mut self.up.transport.connection;
-        if connection.is_started() {
+        let is_restarting = connection.is_restarting();
+        if connection.is_started() && !is_restarting {
             return;
         }
-        connection.start(now, &answer.remote);
+        if is_restarting {
+            connection.restart_ice(now, &answer.remote.ufrag, &answer.remote.pwd);
+        } else {
+            connection.start(now, &answer.remote);
+        }
         for candidate in &answer.candidates {
             // one that cannot be used is no reason to give the others up
             let _ = connection.add_remote_candidate(candidate);
+        }
+        if is_restarting {
+            return;
         }
         if answer.data && self.config.open_channels {
             connection.create_data_channel("_reliable", true, None);
