@@ -35,6 +35,8 @@ pub enum Command {
     /// restart; the client offers the other one, or the only one. `NegotiationFailed` where a connection is over for good.
     RestartIce {
         session: SessionKey,
+        /// As [`AddSession::tcp_only`], from here on.
+        tcp_only: bool,
     },
     /// A trickled candidate: the line `candidate:…` without `a=`. Empty: end of candidates.
     Candidate {
@@ -115,7 +117,7 @@ impl Command {
             Self::RemoveSession { session }
             | Self::Offer { session, .. }
             | Self::Answer { session, .. }
-            | Self::RestartIce { session }
+            | Self::RestartIce { session, .. }
             | Self::Candidate { session, .. }
             | Self::Unsubscribe { session, .. }
             | Self::ConfigureSubscription { session, .. }
@@ -168,6 +170,8 @@ pub struct AddSession {
     pub session: SessionKey,
     pub mode: PcMode,
     pub ice_lite: bool,
+    /// The client is told our addresses of TCP only, where there are any (LiveKit: ICEConfig's preference).
+    pub tcp_only: bool,
     /// The client may publish; without it offered send sections are answered inactive.
     pub can_publish: bool,
     /// Codecs the client may publish, in order of preference.

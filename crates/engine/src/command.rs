@@ -27,7 +27,7 @@ impl Engine {
             }
             Command::Offer { session, sdp, id } => self.offered(now, session, &sdp, id),
             Command::Answer { session, sdp, id } => self.answered(now, session, &sdp, id),
-            Command::RestartIce { session } => self.restart_ice(now, session),
+            Command::RestartIce { session, tcp_only } => self.restart_ice(now, session, tcp_only),
             Command::Candidate { session, target, candidate } => self.candidate(session, target, &candidate),
             Command::AddTrack(add) => self.add_track(now, *add),
             Command::RemoveTrack { track } => self.remove_track(now, track),
@@ -102,6 +102,9 @@ impl Engine {
         let ufrag = transport.connection.local_ufrag().to_owned();
         let feedback_ssrc = transport.feedback_ssrc;
         let mut transport = transport;
+        if add.tcp_only {
+            transport.tell_addresses(&self.addresses(true));
+        }
         if target == PcTarget::Subscriber {
             transport.negotiation.want_data();
         }

@@ -106,6 +106,13 @@ impl Engine {
         }
     }
 
+    /// What a client is told of our addresses.
+    pub(crate) fn addresses(&self, tcp_only: bool) -> Vec<LocalAddress> {
+        let all = &self.config.candidates;
+        let tcp: Vec<LocalAddress> = all.iter().copied().filter(|local| local.carrier == Carrier::TcpPassive).collect();
+        if tcp_only && !tcp.is_empty() { tcp } else { all.clone() }
+    }
+
     /// Carries out one command. Unknown keys are ignored: what they named is gone.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         let session = command.session();

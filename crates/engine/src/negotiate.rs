@@ -91,13 +91,15 @@ impl Engine {
     }
 
     /// The client resumes. What was offered or asked last may never have reached it; where it is has changed, or its network had gone.
-    pub(crate) fn restart_ice(&mut self, now: Instant, key: SessionKey) {
+    pub(crate) fn restart_ice(&mut self, now: Instant, key: SessionKey, tcp_only: bool) {
         let Some(index) = self.session_index(key) else { return };
+        let addresses = self.addresses(tcp_only);
         let session = &mut self.sessions[index as usize];
         session.offering.restart(now, session.subscriber.is_some());
         let subscriber = session.subscriber;
         for link in session.transports() {
             let state = &mut self.links[link as usize];
+            state.transport.tell_addresses(&addresses);
             let is_well = !state.transport.connection.is_failed() && (subscriber != Some(link) || state.transport.restart_ice());
             if !is_well {
                 let target = state.target;

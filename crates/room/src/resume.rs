@@ -158,8 +158,7 @@ impl Room {
             self.signal(index, Message::Reconnect(response));
         }
         self.tell_missed(now, index, since, missed);
-        let session = self.session_key(index);
-        self.command(Command::RestartIce { session });
+        self.restart_ice(index);
         if let Some(offer) = join.publisher_offer {
             self.handle_client_offer(now, index, offer);
         }
@@ -167,6 +166,11 @@ impl Room {
         if disturbance == Some(Disturbance::AfterMessages) {
             self.end_signalling(now, index, Departure::silent(pb::DisconnectReason::SignalClose));
         }
+    }
+
+    pub(crate) fn restart_ice(&mut self, index: u32) {
+        let (session, tcp_only) = (self.session_key(index), self.is_tcp_only(index));
+        self.command(Command::RestartIce { session, tcp_only });
     }
 
     /// The participant that this client was, where it can be so again: it is there, its transports are of the same kind and were not
@@ -236,7 +240,7 @@ impl Room {
         let Some(connection) = participant.connection else { return };
         let mut infos = Vec::new();
         if participant.client.knows_departures_on_resume() {
-            infos.extend(self.departures_since(now, since));
+            infos.extend(self.departures_since(now, &participant.identity, since));
         }
         let others = self.participants.iter().filter(|(other, p)| **other == index || !p.permission.hidden);
         infos.extend(others.filter_map(|(other, _)| self.participant_info(*other)));
@@ -254,12 +258,12 @@ impl Room {
     }
 
     /// Those who left while a client was away, and those who left so shortly before that it may not have heard of it. Of the latter
-    /// not those who are here again: it may know them already.
-    fn departures_since(&self, now: Instant, since: Option<Instant>) -> Vec<pb::ParticipantInfo> {
+    /// not those who are here again: it may know them already. Never who it was itself, before this stay.
+    fn departures_since(&self, now: Instant, own: &str, since: Option<Instant>) -> Vec<pb::ParticipantInfo> {
         let is_news = |(at, info): &&(Instant, pb::ParticipantInfo)| {
             let is_missed = since.is_some_and(|since| *at >= since);
             let is_in_doubt = since.unwrap_or(now).saturating_duration_since(*at) <= IN_DOUBT;
-            is_missed || is_in_doubt && !self.by_identity.contains_key(&info.identity)
+            info.identity != own && (is_missed || is_in_doubt && !self.by_identity.contains_key(&info.identity))
         };
         self.departures.newest.iter().filter(is_news).map(|(_, info)| info.clone()).collect()
     }

@@ -80,6 +80,8 @@ pub struct Room {
     pub(crate) saved: Option<Saved>,
     pub(crate) is_save_due: bool,
     pub(crate) departures: Departures,
+    /// Identities that asked to be connected over TCP, over all their stays (LiveKit: the ICE configuration of an identity).
+    pub(crate) tcp_only: BTreeSet<String>,
 }
 
 impl Room {
@@ -144,6 +146,7 @@ impl Room {
             saved: None,
             is_save_due: false,
             departures: Departures::default(),
+            tcp_only: BTreeSet::new(),
         };
         room.configure(&create);
         room.said_at_creation = Some(create);

@@ -105,6 +105,8 @@ pub struct Connection {
     fingerprint: String,
     remote_ufrag: String,
     started: bool,
+    /// The peer shall connect to us; its own addresses, all of UDP, are passed over.
+    tcp_only: bool,
     failed: bool,
     slot: KeySlot,
     keys: Option<SrtpKeys>,
@@ -150,6 +152,7 @@ impl Connection {
             fingerprint,
             remote_ufrag: String::new(),
             started: false,
+            tcp_only: false,
             failed: false,
             slot,
             keys: None,
@@ -239,10 +242,14 @@ impl Connection {
         self.handle_timeout(now);
     }
 
+    pub fn set_tcp_only(&mut self, tcp_only: bool) {
+        self.tcp_only = tcp_only;
+    }
+
     /// Takes a line `candidate:…` (with or without `a=`). What is of no use to a server (mDNS names, TCP, an empty line) is passed
     /// over.
     pub fn add_remote_candidate(&mut self, line: &str) -> Result<(), TransportError> {
-        let Some(candidate) = ice::remote_candidate(line)? else { return Ok(()) };
+        let Some(candidate) = ice::remote_candidate(line)?.filter(|_| !self.tcp_only) else { return Ok(()) };
         match self.remote_addresses.signal(candidate.addr()) {
             Admission::New => self.rtc.add_remote_candidate(candidate),
             Admission::Known => {}

@@ -216,6 +216,11 @@ impl Negotiation {
         self.dirty |= self.config.role == Role::Offer;
     }
 
+    /// Lines `candidate:…` for the next descriptions.
+    pub fn set_local_candidates(&mut self, candidates: Vec<String>) {
+        self.config.local.candidates = candidates;
+    }
+
     /// As the newest description shows it, or the next one will.
     pub fn local_ufrag(&self) -> &str {
         &self.config.local.ufrag

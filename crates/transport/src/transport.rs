@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use sluicegate_rtp::codec::Codec;
 
-use crate::address::{self, LocalAddress};
+use crate::address::{self, Carrier, LocalAddress};
 use crate::certificate::Certificate;
 use crate::connection::{Connection, ConnectionConfig};
 use crate::negotiate::{LocalParameters, NegotiateError, Negotiation, NegotiationConfig, OfferedSection, PublishHint, Role};
@@ -100,6 +100,13 @@ impl Transport {
             self.negotiation.set_local_credentials(ufrag, pwd);
         }
         true
+    }
+
+    /// Which of our addresses the next description tells, and every one after it. Without one of UDP the peer's are of no use, either:
+    /// nothing is sent there.
+    pub fn tell_addresses(&mut self, addresses: &[LocalAddress]) {
+        self.negotiation.set_local_candidates(address::candidate_lines(addresses));
+        self.connection.set_tcp_only(addresses.iter().all(|local| local.carrier == Carrier::TcpPassive));
     }
 
     /// What peers know our end by: also the user name fragment that a restart under way has told.

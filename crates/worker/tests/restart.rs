@@ -49,6 +49,7 @@ fn add(worker: &Worker, index: u32) {
             session: session(index),
             mode: PcMode::Dual { offer_at_once: true },
             ice_lite: false,
+            tcp_only: false,
             can_publish: true,
             publish_codecs: Vec::new(),
             subscribe_codecs: Vec::new(),

@@ -277,7 +277,7 @@ impl Life {
                 assert!(self.data_subscriptions.remove(&(*session, *track)).is_some());
             }
             Command::SendData { sessions, .. } => assert!(sessions.iter().all(|session| self.sessions.contains(session))),
-            Command::RestartIce { session }
+            Command::RestartIce { session, .. }
             | Command::Offer { session, .. }
             | Command::Answer { session, .. }
             | Command::Candidate { session, .. } => {

@@ -206,6 +206,7 @@ impl Room {
             session: participant.session,
             mode,
             ice_lite: self.config.ice_lite && client.knows_ice_lite() && !participant.disable_ice_lite,
+            tcp_only: self.is_tcp_only(index),
             // It may be allowed to later; until then nothing it sends is announced, so nothing is taken.
             can_publish: true,
             publish_codecs: client.publish_codecs(&self.config.enabled_codecs),

@@ -16,6 +16,8 @@ use crate::timer::Reason;
 const SPEECH_SECS_MAX: u32 = 60;
 /// How loud it is (LiveKit: the same).
 const SPEECH_LEVEL: f32 = 0.9;
+/// Identities that may ask for TCP.
+const TCP_ONLY_MAX: usize = 256;
 
 impl Room {
     pub(crate) fn handle_simulate(&mut self, now: Instant, index: u32, request: &pb::SimulateScenario) {
@@ -26,6 +28,7 @@ impl Room {
             Some(Scenario::Migration(true)) => Departure::silent(pb::DisconnectReason::Migration),
             Some(Scenario::LeaveRequestFullReconnect(true)) => Departure::reconnect(pb::DisconnectReason::StateMismatch),
             Some(Scenario::SpeakerUpdate(secs)) => return self.simulate_speaker(now, index, secs),
+            Some(Scenario::SwitchCandidateProtocol(protocol)) => return self.switch_protocol(index, protocol),
             Some(Scenario::DisconnectSignalOnResume(true)) => return self.disturb(now, index, Disturbance::AfterMessages),
             Some(Scenario::DisconnectSignalOnResumeNoMessages(true)) => {
                 return self.disturb(now, index, Disturbance::BeforeMessages);
@@ -52,6 +55,25 @@ impl Room {
         let connections: SmallVec<_> =
             self.participants.iter().filter(|(other, _)| hears(**other)).filter_map(|(_, p)| p.connection).collect();
         self.signal_many(connections, Message::SpeakersChanged(pb::SpeakersChanged { speakers }));
+    }
+
+    /// From here on the client is told our addresses of this protocol: at once where we offer, else with its next stay, which most
+    /// clients begin by themselves now. LiveKit: UDP is no preference; there is no TLS yet.
+    fn switch_protocol(&mut self, index: u32, protocol: i32) {
+        let Some(participant) = self.participants.get(&index) else { return };
+        let identity = participant.identity.clone();
+        let is_news = match pb::CandidateProtocol::try_from(protocol) {
+            Ok(pb::CandidateProtocol::Udp) => self.tcp_only.remove(&identity),
+            Ok(pb::CandidateProtocol::Tcp) => self.tcp_only.len() < TCP_ONLY_MAX && self.tcp_only.insert(identity),
+            Ok(pb::CandidateProtocol::Tls) | Err(_) => false,
+        };
+        if is_news {
+            self.restart_ice(index);
+        }
+    }
+
+    pub(crate) fn is_tcp_only(&self, index: u32) -> bool {
+        self.participants.get(&index).is_some_and(|participant| self.tcp_only.contains(&participant.identity))
     }
 
     fn disturb(&mut self, now: Instant, index: u32, disturbance: Disturbance) {

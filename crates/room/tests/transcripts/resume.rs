@@ -197,3 +197,17 @@ fn a_full_room_keeps_the_place() {
     scene.signal_closed("ann").join("ben", |_| {}).resume("ann", &ann, |_| {});
     assert_snapshot!(scene.finish());
 }
+
+#[test]
+fn a_client_switches_to_tcp_and_back() {
+    let mut scene = two();
+    let protocol = |protocol: pb::CandidateProtocol| Scenario::SwitchCandidateProtocol(protocol as i32);
+    simulate(&mut scene, "ann", protocol(pb::CandidateProtocol::Tcp));
+    simulate(&mut scene, "ann", protocol(pb::CandidateProtocol::Tcp));
+    scene.note("as it does by itself").join("ann", |_| {}).connected("ann");
+    let ann = scene.participant_sid("ann");
+    scene.signal_closed("ann").resume("ann", &ann, |_| {});
+    simulate(&mut scene, "ann", protocol(pb::CandidateProtocol::Tls));
+    simulate(&mut scene, "ann", protocol(pb::CandidateProtocol::Udp));
+    assert_snapshot!(scene.finish());
+}

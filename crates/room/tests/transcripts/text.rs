@@ -267,12 +267,15 @@ fn command(command: &Command, names: &Names) -> String {
     match command {
         Command::AddSession(add) => {
             let lite = if add.ice_lite { " lite" } else { "" };
-            format!("AddSession {} {:?}{lite}", on(&add.session), add.mode)
+            let tcp = if add.tcp_only { " over TCP" } else { "" };
+            format!("AddSession {} {:?}{lite}{tcp}", on(&add.session), add.mode)
         }
         Command::RemoveSession { session } => format!("RemoveSession {}", on(session)),
         Command::Offer { session, sdp, id } => format!("Offer {} {id} {sdp:?}", on(session)),
         Command::Answer { session, sdp, id } => format!("Answer {} {id} {sdp:?}", on(session)),
-        Command::RestartIce { session } => format!("RestartIce {}", on(session)),
+        Command::RestartIce { session, tcp_only } => {
+            format!("RestartIce {}{}", on(session), if *tcp_only { " over TCP" } else { "" })
+        }
         Command::Candidate { session, target, candidate } => format!("Candidate {} {target:?} {candidate:?}", on(session)),
         Command::AddTrack(add) => {
             let muted = if add.muted { " muted" } else { "" };

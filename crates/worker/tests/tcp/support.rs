@@ -65,6 +65,7 @@ impl Node {
                 session,
                 mode: PcMode::Dual { offer_at_once: true },
                 ice_lite: false,
+                tcp_only: false,
                 can_publish: false,
                 publish_codecs: Vec::new(),
                 subscribe_codecs: Vec::new(),
