@@ -38,6 +38,28 @@ async fn the_first_frame_is_the_join_then_a_fresh_token() {
 }
 
 #[tokio::test]
+async fn a_client_resumes_with_its_fresh_token_and_the_old_socket_ends() {
+    let mut server = start(|_| {}).await;
+    let (mut old, join) = server.join("ann").await;
+    let sid = join.participant.unwrap().sid;
+    let fresh = old.until(|message| if let Response::RefreshToken(token) = message { Some(token) } else { None }).await;
+    let path = |sid: &str| format!("/rtc?access_token={fresh}&protocol=17&reconnect=1&sid={sid}");
+    let mut client = server.connect(&path(&sid)).await.unwrap();
+    assert!(matches!(client.next().await, Response::Reconnect(_)), "the first frame");
+    let update = client.until(|message| if let Response::Update(update) = message { Some(update) } else { None }).await;
+    assert_eq!(update.participants.iter().map(|info| info.sid.as_str()).collect::<Vec<_>>(), [&sid]);
+    assert_eq!(old.closed().await, Some(1000));
+    assert!(matches!(server.command(|command| !matches!(command, Command::AddSession(_))).await, Command::RestartIce { .. }));
+    // the new one is served
+    client.send(Request::Mute(pb::MuteTrackRequest { sid: "TR_nobody".to_owned(), muted: true })).await;
+    client.until(|message| matches!(message, Response::RequestResponse(_)).then_some(())).await;
+    let mut stranger = server.connect(&path("PA_unknown")).await.unwrap();
+    let Response::Leave(leave) = stranger.next().await else { panic!("the first frame") };
+    assert_eq!((leave.action(), leave.reason()), (pb::leave_request::Action::Reconnect, pb::DisconnectReason::StateMismatch));
+    assert_eq!(stranger.closed().await, Some(1000));
+}
+
+#[tokio::test]
 async fn pings_are_answered_in_the_encoding_of_the_last_frame() {
     let server = start(|_| {}).await;
     let (mut client, _) = server.join("ann").await;
