@@ -131,3 +131,6 @@ impl Transport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
