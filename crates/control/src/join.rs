@@ -44,7 +44,7 @@ pub fn admit(config: &ControlConfig, claims: Option<&Claims>, knock: &Knock<'_>)
     let claims = claims.ok_or_else(denied)?;
     let grant = claims.video.as_ref().filter(|grant| grant.room_join).ok_or_else(denied)?;
     check_names(config, claims, grant)?;
-    if !claims.room_preset.is_empty() {
+    if !claims.room_preset.is_empty() && !config.room.configurations.contains_key(&claims.room_preset) {
         return Err(refusal(400, "unknown room configuration in create room request"));
     }
     let is_bundled = knock.mode == SignalMode::V1 || !knock.query.get("join_request").is_empty();

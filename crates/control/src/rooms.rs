@@ -5,6 +5,7 @@
 
 pub(crate) mod phase;
 pub(crate) mod refresh;
+pub(crate) mod revocation;
 mod saved;
 mod seat;
 mod stop;
@@ -19,12 +20,13 @@ use sluicegate_contract::limit::{EVENTS_MAX, INBOX_MAX};
 use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Event, RoomKey};
 use sluicegate_proto::pb;
-use sluicegate_proto::token::KeyStore;
+use sluicegate_proto::token::{Claims, KeyStore};
 use sluicegate_room::input::{ApiCall, ConnectionKey, Join};
 use sluicegate_room::output::{ApiError, ApiReply, Refusal};
 use sluicegate_room::{Room, RoomConfig};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::auth::unix_secs;
 use crate::config::ControlConfig;
 use crate::entropy;
 use crate::metrics::{Fact, Metrics};
@@ -32,6 +34,7 @@ use crate::placement::Workers;
 use crate::store::Store;
 use crate::ws::lane::{Lane, LaneEnd, lane};
 use phase::{Phase, Phases};
+use revocation::Revocations;
 pub(crate) use seat::Seat;
 use table::{Doors, Table};
 use task::Mailbox;
@@ -95,6 +98,7 @@ struct Shared {
     next_connection: AtomicU64,
     store: Store,
     phases: Phases,
+    revocations: Revocations,
 }
 
 impl Rooms {
@@ -108,6 +112,7 @@ impl Rooms {
             next_connection: AtomicU64::new(1),
             store,
             phases: Phases::default(),
+            revocations: Revocations::default(),
         }))
     }
 
@@ -214,6 +219,26 @@ impl Rooms {
     async fn stored(&self) -> Result<(), ApiError> {
         let failed = |error| ApiError::Unavailable(format!("it is done, but would not survive a restart: {error}"));
         self.0.store.flush().await.map_err(failed)
+    }
+
+    /// RemoveParticipant. Tokens of this identity that began before `revoke` (Unix seconds) let nobody into this room any more, also
+    /// where nobody was there to be removed.
+    pub async fn remove_participant(&self, name: &str, identity: &str, revoke: Option<u64>) -> Result<(), ApiError> {
+        let revocations = &self.0.revocations;
+        if let Some(floor) = revoke {
+            let full = |_| ApiError::ResourceExhausted("too many tokens are revoked; nobody was removed".to_owned());
+            revocations.add(name, identity, floor, unix_secs()).map_err(full)?;
+        }
+        let removed = self.ask(name, ApiCall::RemoveParticipant { identity: identity.to_owned() }).await?;
+        if let (Some(_), ApiReply::Removed { token_expiry_secs }) = (revoke, removed) {
+            revocations.keep_until(name, identity, token_expiry_secs);
+        }
+        Ok(())
+    }
+
+    /// This token was taken back.
+    pub fn is_revoked(&self, room: &str, claims: &Claims) -> bool {
+        self.0.revocations.refuses(room, claims.identity(), claims, unix_secs())
     }
 
     /// DeleteRoom: returns when the name is free again.

@@ -1,7 +1,7 @@
 //! Twirp: `POST /twirp/<service>/<method>` in protobuf or JSON; errors as JSON with a code and its HTTP status.
 //!
-//! Asks for a token before it reads anything, decodes, authorises, asks a room, encodes. Knows every method that LiveKit's services have, so that one which is not built yet
-//! answers `unimplemented` and a misspelt one `bad_route`.
+//! Asks for a token before it reads anything, decodes, authorises, asks a room, encodes. Knows every method that LiveKit's services
+//! have, so that one which is not built yet answers `unimplemented` and a misspelt one `bad_route`.
 
 mod error;
 pub(crate) mod message;
@@ -73,7 +73,7 @@ pub(crate) async fn handle(State(control): State<Control>, caller: Option<Extens
         Ok(Ok(bytes)) => bytes,
     };
     let call = Call { body: Body { encoding, bytes }, caller };
-    let answer = match tokio::time::timeout(deadline(&parts.headers), dispatch(&control, route, &call)).await {
+    let answer = match tokio::time::timeout(deadline(&parts.headers, route), dispatch(&control, route, &call)).await {
         Ok(answer) => answer,
         Err(_) => Err(TwirpError::new(Code::DeadlineExceeded, "the request took too long")),
     };
@@ -101,9 +101,11 @@ fn answered(control: &Control, route: Route, answer: Result<Response, TwirpError
     answer.unwrap_or_else(TwirpError::into_response)
 }
 
-fn deadline(headers: &HeaderMap) -> Duration {
+/// A called method has its time from its own request, which is bounded, too.
+fn deadline(headers: &HeaderMap, route: Route) -> Duration {
+    let usual = if route.method == "PerformRpc" { TIMEOUT_MAX } else { TIMEOUT };
     let asked = headers.get("x-twirp-timeout-ms").and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    asked.map_or(TIMEOUT, Duration::from_millis).min(TIMEOUT_MAX)
+    asked.map_or(usual, Duration::from_millis).min(TIMEOUT_MAX)
 }
 
 /// The part of a content type before its parameters.

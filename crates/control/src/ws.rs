@@ -70,11 +70,16 @@ async fn connect(control: &Control, caller: Token, request: Request, mode: Signa
         Err(rejection) => return rejection.into_response(),
     };
     let Admission { room, join, api_key } = admission;
+    let claims = join.claims.clone();
     let tally = control.metrics().enter(Kind::WebSocket);
     let (seat, lane) = match control.rooms().join(&room, join, &api_key).await {
         Ok(seated) => seated,
         Err(refusal) => return refuse(refusal),
     };
+    // taken back in the meantime: the seat is dropped, and the room hears of it
+    if control.rooms().is_revoked(&room, &claims) {
+        return refuse(revoked());
+    }
     let id = sid::generate(sid::CONNECTION, entropy::random);
     tracing::debug!(id, connection = seat.connection.0, "signal connection");
     let bytes_max = control.config().limits.signal_bytes();
@@ -93,12 +98,19 @@ fn admit(control: &Control, caller: Token, parts: &Parts, mode: SignalMode, stri
         strict,
     };
     let admission = join::admit(control.config(), caller.map(|Extension(Caller(claims))| claims).as_deref(), &knock)?;
+    if control.rooms().is_revoked(&admission.room, &admission.join.claims) {
+        return Err(revoked());
+    }
     let may_create = control.config().auto_create || admission.join.claims.video.as_ref().is_some_and(|video| video.room_create);
     if !may_create && !control.rooms().exists(&admission.room) {
         // clients tell this text from a 404 that means "no such endpoint"
         return Err(Refusal { status: 404, text: "requested room does not exist".to_owned() });
     }
     Ok(admission)
+}
+
+fn revoked() -> Refusal {
+    Refusal { status: 401, text: "the token was revoked".to_owned() }
 }
 
 fn refuse(refusal: Refusal) -> Response {

@@ -30,13 +30,18 @@ impl Room {
             self.push(Output::ApiAnswer { request, answer: Ok(ApiReply::Done) });
             return self.close(now, Departure::disconnect(pb::DisconnectReason::RoomDeleted));
         }
+        // its answer comes later
+        let call = match call {
+            ApiCall::PerformRpc(rpc) => return self.perform_rpc(now, request, rpc),
+            call => call,
+        };
         let answer = self.answer(now, call);
         self.push(Output::ApiAnswer { request, answer });
     }
 
     fn answer(&mut self, now: Instant, call: ApiCall) -> Answer {
         match call {
-            ApiCall::Delete => Ok(ApiReply::Done),
+            ApiCall::Delete | ApiCall::PerformRpc(_) => Ok(ApiReply::Done),
             ApiCall::Configure(create) => self.reconfigure(now, &create),
             ApiCall::ListParticipants => {
                 Ok(ApiReply::Participants(self.participants.keys().filter_map(|index| self.participant_info(*index)).collect()))
@@ -47,8 +52,9 @@ impl Room {
             }
             ApiCall::RemoveParticipant { identity } => {
                 let index = self.find(&identity)?;
+                let token_expiry_secs = self.participants.get(&index).map_or(0, |participant| participant.token_expiry_secs);
                 self.remove(now, index, Departure::disconnect(pb::DisconnectReason::ParticipantRemoved));
-                Ok(ApiReply::Done)
+                Ok(ApiReply::Removed { token_expiry_secs })
             }
             ApiCall::MutePublishedTrack(mute) => self.mute_published_track(now, &mute),
             ApiCall::UpdateParticipant(update) => self.update_participant(now, update),
@@ -64,7 +70,7 @@ impl Room {
         }
     }
 
-    fn find(&self, identity: &str) -> Result<u32, ApiError> {
+    pub(crate) fn find(&self, identity: &str) -> Result<u32, ApiError> {
         self.by_identity.get(identity).copied().ok_or_else(|| ApiError::NotFound("participant does not exist".to_owned()))
     }
 

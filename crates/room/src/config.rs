@@ -1,5 +1,6 @@
 //! What a room is given when it is made: defaults, limits and what clients are told of the server.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sluicegate_proto::pb;
@@ -54,6 +55,16 @@ pub const RECEIVE_STATES_MAX: usize = 1024;
 /// Tracks named in one request; what is beyond is ignored.
 pub const TRACKS_PER_REQUEST_MAX: usize = 2 * sluicegate_contract::limit::SUBSCRIPTIONS_PER_SESSION_MAX;
 
+/// Bytes of what a called method is given (LiveKit: 15 KiB); what it returns its client bounds the same.
+pub const RPC_PAYLOAD_BYTES_MAX: usize = 15 << 10;
+/// A called method's time where the caller sets none (LiveKit: 10 s), and the longest that it may set.
+pub const RPC_TIMEOUT: Duration = Duration::from_secs(10);
+pub const RPC_TIMEOUT_MAX: Duration = Duration::from_secs(100);
+/// Calls of the server into one room that wait for their answers.
+pub const RPCS_PENDING_MAX: usize = 1024;
+/// Room configurations by name, as the server's configuration and tokens name them.
+pub type RoomConfigurations = BTreeMap<String, pb::RoomConfiguration>;
+
 /// The server's defaults for its rooms; a room's own configuration overrides the first ones.
 #[derive(Clone, Debug)]
 pub struct RoomConfig {
@@ -74,6 +85,8 @@ pub struct RoomConfig {
     pub ice_servers: Vec<pb::IceServer>,
     pub server_info: pb::ServerInfo,
     pub limits: Limits,
+    /// LiveKit: `room.room_configurations`; CreateRoom and tokens name one as `room_preset`.
+    pub configurations: RoomConfigurations,
 }
 
 /// In bytes, as LiveKit counts them; 0 is no limit.
@@ -119,6 +132,7 @@ impl Default for RoomConfig {
             ice_servers: Vec::new(),
             server_info: pb::ServerInfo::default(),
             limits: Limits::default(),
+            configurations: RoomConfigurations::new(),
         }
     }
 }
@@ -142,10 +156,60 @@ pub fn create_request(name: &str, configuration: &pb::RoomConfiguration) -> pb::
     }
 }
 
+/// What the request leaves open, a named configuration says. False: nothing has this name. No name asks for nothing.
+pub fn apply_preset(configurations: &RoomConfigurations, create: &mut pb::CreateRoomRequest) -> bool {
+    let name = std::mem::take(&mut create.room_preset);
+    if name.is_empty() {
+        return true;
+    }
+    let Some(preset) = configurations.get(&name) else { return false };
+    let preset = create_request(&create.name, preset);
+    for (field, value) in [
+        (&mut create.empty_timeout, preset.empty_timeout),
+        (&mut create.departure_timeout, preset.departure_timeout),
+        (&mut create.max_participants, preset.max_participants),
+        (&mut create.min_playout_delay, preset.min_playout_delay),
+        (&mut create.max_playout_delay, preset.max_playout_delay),
+    ] {
+        if *field == 0 {
+            *field = value;
+        }
+    }
+    if create.metadata.is_empty() {
+        create.metadata = preset.metadata;
+    }
+    create.sync_streams |= preset.sync_streams;
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_preset_says_what_the_request_leaves_open() {
+        let preset = pb::RoomConfiguration {
+            empty_timeout: 7,
+            max_participants: 9,
+            metadata: "preset".to_owned(),
+            sync_streams: true,
+            ..Default::default()
+        };
+        let presets = RoomConfigurations::from([("lecture".to_owned(), preset)]);
+        let named = |name: &str| pb::CreateRoomRequest {
+            room_preset: name.to_owned(),
+            max_participants: 2,
+            departure_timeout: 1,
+            ..Default::default()
+        };
+        let mut create = named("lecture");
+        assert!(apply_preset(&presets, &mut create));
+        assert_eq!((create.empty_timeout, create.departure_timeout, create.max_participants), (7, 1, 2));
+        assert_eq!((create.metadata.as_str(), create.sync_streams, create.room_preset.as_str()), ("preset", true, ""));
+        assert!(!apply_preset(&presets, &mut named("lectures")));
+        let mut without = named("");
+        assert!(apply_preset(&presets, &mut without) && without == named(""));
+    }
 
     #[test]
     fn limits_are_inclusive_and_zero_is_none() {

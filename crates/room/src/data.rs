@@ -53,6 +53,7 @@ impl Room {
     pub(crate) fn handle_data(&mut self, now: Instant, session: SessionKey, channel: DataChannel, payload: &Bytes) {
         let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         let refused = match data::route(payload) {
+            Ok(route) if self.is_rpc_answer(session.index, &route, payload) => false,
             Ok(route) if self.may_pass(session.index, channel, &route) => {
                 self.send_packet(now, Some(session.index), channel, &route).is_err()
             }

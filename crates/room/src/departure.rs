@@ -30,6 +30,7 @@ impl Room {
         self.by_sid.remove(&participant.sid);
         self.repeating.remove(&index);
         self.timers.cancel_participant(index);
+        self.end_rpcs(index);
         self.command(Command::RemoveSession { session: participant.session });
 
         participant.touch();

@@ -88,4 +88,6 @@ pub enum ApiCall {
     UpdateMetadata {
         metadata: String,
     },
+    /// Answered when the participant has answered.
+    PerformRpc(pb::PerformRpcRequest),
 }

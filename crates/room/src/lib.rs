@@ -24,6 +24,7 @@ mod participant;
 mod permission;
 mod quality;
 mod resume;
+mod rpc;
 mod signal;
 mod subscription;
 mod track;

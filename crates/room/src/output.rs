@@ -73,6 +73,12 @@ pub enum ApiReply {
     Participants(Vec<pb::ParticipantInfo>),
     Participant(Box<pb::ParticipantInfo>),
     Track(Option<Box<pb::TrackInfo>>),
+    /// What a called method returned.
+    Payload(String),
+    /// Somebody was sent away; the Unix second at which its token ends.
+    Removed {
+        token_expiry_secs: u64,
+    },
     Done,
 }
 
@@ -92,6 +98,14 @@ pub enum ApiError {
     /// Not now, or not for sure; asking again may help.
     #[error("{0}")]
     Unavailable(String),
+    #[error("{0}")]
+    Malformed(String),
+    #[error("{0}")]
+    Canceled(String),
+    #[error("{0}")]
+    Internal(String),
+    #[error("{0}")]
+    Unknown(String),
 }
 
 /// Facts that others (webhooks, telemetry) may want; LiveKit's webhook event names.

@@ -22,6 +22,7 @@ use crate::output::{Happened, Output};
 use crate::participant::{Departure, Participant};
 use crate::resume::Departures;
 use crate::saved::Saved;
+use crate::rpc::Rpcs;
 use crate::timer::{Reason, Timers};
 use crate::track::Track;
 use crate::update::Gathered;
@@ -82,6 +83,7 @@ pub struct Room {
     pub(crate) departures: Departures,
     /// Identities that asked to be connected over TCP, over all their stays (LiveKit: the ICE configuration of an identity).
     pub(crate) tcp_only: BTreeSet<String>,
+    pub(crate) rpcs: Rpcs,
 }
 
 impl Room {
@@ -147,6 +149,7 @@ impl Room {
             is_save_due: false,
             departures: Departures::default(),
             tcp_only: BTreeSet::new(),
+            rpcs: Rpcs::default(),
         };
         room.configure(&create);
         room.said_at_creation = Some(create);
@@ -192,6 +195,7 @@ impl Room {
                 Reason::Updates => self.flush_updates(),
                 Reason::Repeating => self.flush_repeating(now),
                 Reason::Quality => self.tell_quality(),
+                Reason::Rpc => self.expire_rpcs(now),
                 Reason::RoomUpdate => self.send_room_update(now),
                 Reason::Empty => self.close(now, Departure::disconnect(pb::DisconnectReason::RoomClosed)),
             }

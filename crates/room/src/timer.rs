@@ -26,6 +26,8 @@ pub enum Reason {
     Repeating,
     /// Connection qualities are told.
     Quality,
+    /// A call of the server to a participant was not answered in time.
+    Rpc,
     /// A coalesced room update is due.
     RoomUpdate,
     /// Nobody is left (or ever came).

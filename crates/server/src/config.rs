@@ -130,6 +130,20 @@ pub struct Room {
     pub departure_timeout: u32,
     pub enable_remote_unmute: bool,
     pub sync_streams: bool,
+    pub room_configurations: BTreeMap<String, RoomConfiguration>,
+}
+
+/// What a room of this configuration has where CreateRoom or a token does not say otherwise; zero is the server's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct RoomConfiguration {
+    pub empty_timeout: u32,
+    pub departure_timeout: u32,
+    pub max_participants: u32,
+    pub min_playout_delay: u32,
+    pub max_playout_delay: u32,
+    pub metadata: String,
+    pub sync_streams: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -206,6 +220,7 @@ impl Default for Room {
             departure_timeout: 20,
             enable_remote_unmute: false,
             sync_streams: false,
+            room_configurations: BTreeMap::new(),
         }
     }
 }

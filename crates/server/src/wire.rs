@@ -3,7 +3,7 @@
 use sluicegate_control::{ControlConfig, HttpLimits, Login, NameLimits, RoomConfig};
 use sluicegate_proto::{pb, sid, token::KeyStore};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, RoomConfiguration};
 
 /// What clients are told: SDKs compare it and switch features by it, so it is the LiveKit version whose behaviour we have.
 const LIVEKIT_VERSION: &str = "1.13.5";
@@ -60,7 +60,23 @@ fn room_config(config: &Config) -> Result<RoomConfig, ConfigError> {
             metadata_bytes_max: bytes(config.limit.max_metadata_size),
             attributes_bytes_max: bytes(config.limit.max_attributes_size),
         },
+        configurations: config.room.room_configurations.iter().map(configuration).collect(),
     })
+}
+
+fn configuration((name, given): (&String, &RoomConfiguration)) -> (String, pb::RoomConfiguration) {
+    let configuration = pb::RoomConfiguration {
+        name: name.clone(),
+        empty_timeout: given.empty_timeout,
+        departure_timeout: given.departure_timeout,
+        max_participants: given.max_participants,
+        metadata: given.metadata.clone(),
+        min_playout_delay: given.min_playout_delay,
+        max_playout_delay: given.max_playout_delay,
+        sync_streams: given.sync_streams,
+        ..Default::default()
+    };
+    (name.clone(), configuration)
 }
 
 fn server_info(region: &str) -> pb::ServerInfo {

@@ -18,7 +18,9 @@ pub enum Code {
     ResourceExhausted,
     Internal,
     Unimplemented,
+    Canceled,
     Unavailable,
+    Unknown,
 }
 
 impl Code {
@@ -37,8 +39,10 @@ impl Code {
             Self::FailedPrecondition => ("failed_precondition", StatusCode::PRECONDITION_FAILED),
             Self::ResourceExhausted => ("resource_exhausted", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
-            Self::Unimplemented => ("unimplemented", StatusCode::NOT_IMPLEMENTED),
+            Self::Canceled => ("canceled", StatusCode::REQUEST_TIMEOUT),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Unknown => ("unknown", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Unimplemented => ("unimplemented", StatusCode::NOT_IMPLEMENTED),
         }
     }
 }
@@ -70,7 +74,11 @@ impl From<ApiError> for TwirpError {
             ApiError::FailedPrecondition(_) => Code::FailedPrecondition,
             ApiError::ResourceExhausted(_) => Code::ResourceExhausted,
             ApiError::Unimplemented(_) => Code::Unimplemented,
+            ApiError::Malformed(_) => Code::Malformed,
+            ApiError::Canceled(_) => Code::Canceled,
             ApiError::Unavailable(_) => Code::Unavailable,
+            ApiError::Internal(_) => Code::Internal,
+            ApiError::Unknown(_) => Code::Unknown,
         };
         Self::new(code, error.to_string())
     }

@@ -73,5 +73,8 @@ pub fn fuzz(bytes: &[u8]) {
         let _ = body.decode::<pb::UpdateSubscriptionsRequest>();
         let _ = body.decode::<pb::SendDataRequest>();
         let _ = body.decode::<pb::UpdateRoomMetadataRequest>();
+        let _ = body.decode::<pb::PerformRpcRequest>();
+        let _ = body.decode::<pb::MoveParticipantRequest>();
+        let _ = body.decode::<pb::ForwardParticipantRequest>();
     }
 }

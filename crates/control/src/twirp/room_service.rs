@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use sluicegate_proto::pb;
+use sluicegate_room::config::apply_preset;
 use sluicegate_room::input::ApiCall;
 use sluicegate_room::output::ApiReply;
 
@@ -37,7 +38,12 @@ pub async fn call(control: &Control, method: &str, call: &Call) -> Result<Respon
         "RemoveParticipant" => {
             let request: pb::RoomParticipantIdentity = body.decode()?;
             call.require_admin(&request.room)?;
-            ask(control, &request.room, ApiCall::RemoveParticipant { identity: request.identity }).await?;
+            let revoke = match u64::try_from(request.revoke_token_ts) {
+                Ok(0) => None,
+                Ok(secs) => Some(secs),
+                Err(_) => return Err(TwirpError::new(Code::InvalidArgument, "revoke_token_ts is before 1970")),
+            };
+            control.rooms().remove_participant(&request.room, &request.identity, revoke).await?;
             body.reply("livekit.RemoveParticipantResponse", &pb::RemoveParticipantResponse {})
         }
         "MutePublishedTrack" => {
@@ -77,27 +83,42 @@ pub async fn call(control: &Control, method: &str, call: &Call) -> Result<Respon
             let ApiReply::Room(room) = ask.await? else { return Err(unexpected()) };
             body.reply("livekit.Room", &*room)
         }
+        "PerformRpc" => {
+            let request: pb::PerformRpcRequest = body.decode()?;
+            call.require_admin(&request.room)?;
+            if request.destination_identity.is_empty() {
+                return Err(TwirpError::new(Code::InvalidArgument, "destination identity is required"));
+            }
+            let room = request.room.clone();
+            let ApiReply::Payload(payload) = ask(control, &room, ApiCall::PerformRpc(request)).await? else {
+                return Err(unexpected());
+            };
+            body.reply("livekit.PerformRpcResponse", &pb::PerformRpcResponse { payload })
+        }
         _ => Err(unbuilt(method)),
     }
 }
 
 async fn create_room(control: &Control, call: &Call) -> Result<pb::Room, TwirpError> {
-    let request: pb::CreateRoomRequest = call.body.decode()?;
+    let mut request: pb::CreateRoomRequest = call.body.decode()?;
     call.require(|grant| grant.room_create)?;
     let config = control.config();
+    let is_configured = apply_preset(&config.room.configurations, &mut request);
     let invalid = [
+        (!is_configured, "unknown room configuration in create room request"),
         (request.name.is_empty(), "no room name"),
         (!config.limits.allows_room_name(&request.name), "the room name is too long"),
         (!config.room.limits.allows_metadata(&request.metadata), "the metadata is too large"),
-        (!request.room_preset.is_empty(), "unknown room configuration in create room request"),
     ];
     if let Some((_, text)) = invalid.iter().find(|(fails, _)| *fails) {
         return Err(TwirpError::new(Code::InvalidArgument, *text));
     }
     // better than a room that silently does not do what was asked
-    let unbuilt = [(request.egress.is_some(), "egress"), (!request.agents.is_empty(), "agents")];
-    if let Some((_, field)) = unbuilt.iter().find(|(asked, _)| *asked) {
-        return Err(TwirpError::new(Code::Unimplemented, format!("{field} of a room is not available in this version")));
+    if request.egress.is_some() {
+        return Err(TwirpError::new(Code::Internal, "egress not connected (redis required)"));
+    }
+    if !request.agents.is_empty() {
+        return Err(TwirpError::new(Code::Unimplemented, "agents of a room are not available in this version"));
     }
     Ok(control.rooms().create(request).await?)
 }

@@ -185,3 +185,25 @@ async fn rooms_outlive_the_process_and_what_was_deleted_does_not() {
     let server = start_on(Store::open(directory.path()).unwrap(), |_| {}).await;
     assert_eq!(list(&server).await.len(), 1);
 }
+
+#[tokio::test]
+async fn presets_fill_what_a_room_is_not_told() {
+    let preset = pb::RoomConfiguration { max_participants: 3, empty_timeout: 7, metadata: "m".to_owned(), ..Default::default() };
+    let server = start(|config| {
+        config.room.configurations = [("lecture".to_owned(), preset)].into();
+    })
+    .await;
+    let made = server.json("CreateRoom", &serde_json::json!({ "name": "a", "roomPreset": "lecture", "maxParticipants": 5 })).await;
+    let made = made.json();
+    assert_eq!((&made["max_participants"], &made["empty_timeout"], &made["metadata"]), (&5.into(), &7.into(), &"m".into()));
+    let mut claims = claims("ann", |_| {});
+    claims.room_preset = "lecture".to_owned();
+    claims.room_config = Some(pb::RoomConfiguration { empty_timeout: 9, ..Default::default() });
+    let mut client = server.connect(&format!("/rtc?access_token={}", signed(&claims))).await.unwrap();
+    let Response::Join(join) = client.next().await else { panic!("no join") };
+    let room = join.room.unwrap();
+    assert_eq!((room.max_participants, room.empty_timeout, room.metadata.as_str()), (3, 9, "m"));
+    claims.room_preset = "seminar".to_owned();
+    let refused = server.connect(&format!("/rtc?access_token={}", signed(&claims))).await.err();
+    assert_eq!(refused, Some((400, "unknown room configuration in create room request".to_owned())));
+}

@@ -125,18 +125,34 @@ impl Answer {
     }
 }
 
+async fn raw_at(address: SocketAddr, request: &[u8]) -> Answer {
+    soon(async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        // a reset after the answer is the server's good right: it did not want the rest
+        let _ = stream.read_to_end(&mut answer).await;
+        parse(&answer)
+    })
+    .await
+}
+
+/// A call of RoomService beside which the server's ends can be used.
+pub async fn call_at(address: SocketAddr, method: &str, body: &serde_json::Value) -> Answer {
+    let body = body.to_string();
+    let head = format!(
+        "POST /twirp/livekit.RoomService/{method} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        admin(),
+        body.len()
+    );
+    raw_at(address, &[head.as_bytes(), body.as_bytes()].concat()).await
+}
+
 impl Server {
     /// Sends exactly these bytes and reads until the server closes.
     pub async fn raw(&self, request: &[u8]) -> Answer {
-        soon(async {
-            let mut stream = TcpStream::connect(self.address).await.unwrap();
-            stream.write_all(request).await.unwrap();
-            let mut answer = Vec::new();
-            // a reset after the answer is the server's good right: it did not want the rest
-            let _ = stream.read_to_end(&mut answer).await;
-            parse(&answer)
-        })
-        .await
+        raw_at(self.address, request).await
     }
 
     pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {

@@ -1,7 +1,12 @@
 //! The server API: every method in both encodings, and the table of errors.
 
 use serde_json::json;
+use sluicegate_contract::command::DataChannel;
+use sluicegate_contract::{Command, Event, SessionKey};
 use sluicegate_proto::grant::VideoGrant;
+use sluicegate_proto::pb::data_packet::Value;
+use sluicegate_proto::pb::rpc_response::Value as Answered;
+use sluicegate_proto::token::Claims;
 use sluicegate_proto::{Message, pb};
 
 use crate::support::*;
@@ -156,15 +161,24 @@ async fn errors_have_a_code_and_its_status() {
         ("CreateRoom", json!({ "name": "n".repeat(257) }), 400, "invalid_argument"),
         ("CreateRoom", json!({ "name": "n", "metadata": "m".repeat((512 << 10) + 1) }), 400, "invalid_argument"),
         ("CreateRoom", json!({ "name": "n", "roomPreset": "p" }), 400, "invalid_argument"),
-        ("CreateRoom", json!({ "name": "n", "egress": {} }), 501, "unimplemented"),
+        ("CreateRoom", json!({ "name": "n", "egress": {} }), 500, "internal"),
         ("CreateRoom", json!({ "name": "n", "agents": [{}] }), 501, "unimplemented"),
         ("UpdateRoomMetadata", json!({ "room": "room", "metadata": "m".repeat((512 << 10) + 1) }), 400, "invalid_argument"),
         ("UpdateParticipant", json!({ "room": "room", "identity": "ann", "name": "n".repeat(257) }), 400, "invalid_argument"),
         ("MutePublishedTrack", json!({ "room": "room", "identity": "ann", "track_sid": "x" }), 412, "failed_precondition"),
         ("SendData", json!({ "room": "room", "nonce": "AAAA" }), 400, "invalid_argument"),
+        ("RemoveParticipant", json!({ "room": "room", "identity": "ann", "revokeTokenTs": -1 }), 400, "invalid_argument"),
+        ("PerformRpc", json!({ "room": "room", "method": "m" }), 400, "invalid_argument"),
+        ("PerformRpc", json!({ "room": "room", "destinationIdentity": "ann" }), 400, "invalid_argument"),
+        ("PerformRpc", json!({ "room": "room", "destinationIdentity": "nobody", "method": "m" }), 404, "not_found"),
+        (
+            "PerformRpc",
+            json!({ "room": "room", "destinationIdentity": "ann", "method": "m", "payload": "p".repeat((15 << 10) + 1) }),
+            400,
+            "malformed",
+        ),
         ("ForwardParticipant", json!({}), 501, "unimplemented"),
         ("MoveParticipant", json!({}), 501, "unimplemented"),
-        ("PerformRpc", json!({}), 501, "unimplemented"),
         ("NoSuchMethod", json!({}), 404, "bad_route"),
     ];
     for (method, request, status, code) in cases {
@@ -206,6 +220,103 @@ async fn malformed_requests() {
     assert_eq!(get.code(), (404, "bad_route".to_owned()));
     let lower = server.twirp("roomservice/listrooms", &admin(), "application/json", b"{}").await;
     assert_eq!(lower.code(), (404, "bad_route".to_owned()));
+}
+
+/// Whoever was removed with his token taken back does not come again with it, nor with an older one; a newer one lets him in.
+#[tokio::test]
+async fn a_revoked_token_lets_nobody_in() {
+    let server = start(|_| {}).await;
+    let begun = |identity: &str, nbf| signed(&Claims { nbf, ..claims(identity, |_| {}) });
+    let now = now_secs();
+    let path = |token: &str| format!("/rtc?protocol=17&access_token={token}");
+    let mut ann = server.connect(&path(&begun("ann", now - 10))).await.unwrap();
+    let mute = json!({ "room": "room", "identity": "ann" });
+    assert_eq!(server.json("RemoveParticipant", &mute).await.status, 200);
+    ann.closed().await;
+    // nothing was said of tokens: LiveKit lets him in again
+    let mut ann = server.connect(&path(&begun("ann", now - 10))).await.unwrap();
+    let revoke = json!({ "room": "room", "identity": "ann", "revoke_token_ts": now });
+    assert_eq!(server.json("RemoveParticipant", &revoke).await.status, 200);
+    ann.closed().await;
+    for old in [begun("ann", now - 10), begun("ann", 0)] {
+        let refused = server.connect(&path(&old)).await.err();
+        assert_eq!(refused, Some((401, "the token was revoked".to_owned())));
+        let validated = server.get(&format!("/rtc/validate?access_token={old}")).await;
+        assert_eq!((validated.status, validated.text()), (401, "the token was revoked"));
+    }
+    assert!(server.connect(&path(&begun("ann", now))).await.is_ok() && server.connect(&path(&begun("ben", 0))).await.is_ok());
+    // the room's end gives nothing back, and nobody needs to be there
+    let nobody = json!({ "room": "room", "identity": "cid", "revokeTokenTs": now.to_string() });
+    assert_eq!(server.json("RemoveParticipant", &nobody).await.code().1, "not_found");
+    server.json("DeleteRoom", &json!({ "room": "room" })).await;
+    assert!(server.connect(&path(&begun("cid", now - 1))).await.is_err());
+}
+
+/// The server calls, the client acknowledges and answers over its data channel; nobody else can answer for it.
+#[tokio::test]
+async fn a_method_of_a_client_is_called() {
+    let mut server = start(|_| {}).await;
+    let (_ann, _) = server.join("ann").await;
+    let ann = session_of(&server.command(|command| matches!(command, Command::AddSession(_))).await);
+    let (_ben, _) = server.join("ben").await;
+    let ben = session_of(&server.command(|command| matches!(command, Command::AddSession(_))).await);
+    let request = json!({ "room": "room", "destination_identity": "ann", "method": "greet", "payload": "hi" });
+    for (answer, wanted) in [
+        (Answered::Payload("hello".to_owned()), (200, "")),
+        (
+            Answered::Error(pb::RpcError { code: 1400, message: "no such".to_owned(), ..Default::default() }),
+            (400, "invalid_argument"),
+        ),
+        (Answered::Error(pb::RpcError { code: 1500, ..Default::default() }), (500, "internal")),
+        (Answered::Error(pb::RpcError { code: 42, ..Default::default() }), (500, "unknown")),
+    ] {
+        let client = async {
+            let sent = loop {
+                if let Command::SendData { sessions, payload, .. } = soon(server.commands.recv()).await.unwrap() {
+                    break (sessions, payload);
+                }
+            };
+            assert_eq!(sent.0[..], [ann]);
+            let packet = pb::DataPacket::decode(sent.1).unwrap();
+            let Some(Value::RpcRequest(rpc)) = packet.value else { panic!("no call") };
+            assert_eq!(
+                (rpc.method.as_str(), rpc.payload.as_str(), rpc.version, rpc.response_timeout_ms),
+                ("greet", "hi", 1, 10_000)
+            );
+            assert_eq!(packet.participant_identity, rpc.id);
+            let response = |value| Value::RpcResponse(pb::RpcResponse { request_id: rpc.id.clone(), value: Some(value) });
+            let forged = response(Answered::Payload("forged".to_owned()));
+            for (session, value) in
+                [(ben, forged), (ann, Value::RpcAck(pb::RpcAck { request_id: rpc.id.clone() })), (ann, response(answer))]
+            {
+                let packet =
+                    pb::DataPacket { value: Some(value), destination_identities: vec![rpc.id.clone()], ..Default::default() };
+                let payload = packet.encode_to_vec().into();
+                server.events.send(Event::Data { session, channel: DataChannel::Reliable, payload }).await.unwrap();
+            }
+        };
+        let address = server.address;
+        let call = call_at(address, "PerformRpc", &request);
+        let (answer, ()) = tokio::join!(call, client);
+        assert_eq!(answer.status, wanted.0, "{answer:?}");
+        match wanted.1 {
+            "" => assert_eq!(answer.json(), json!({ "payload": "hello" })),
+            code => assert_eq!(answer.code().1, code),
+        }
+    }
+    // whoever is called and goes
+    let request = json!({ "room": "room", "destination_identity": "ben", "method": "greet" });
+    let call = call_at(server.address, "PerformRpc", &request);
+    let leave = async {
+        soon(async { while !matches!(server.commands.recv().await, Some(Command::SendData { .. })) {} }).await;
+        server.json("RemoveParticipant", &json!({ "room": "room", "identity": "ben" })).await;
+    };
+    let (answer, ()) = tokio::join!(call, leave);
+    assert_eq!(answer.code(), (503, "unavailable".to_owned()));
+}
+
+fn session_of(command: &Command) -> SessionKey {
+    command.session().unwrap()
 }
 
 /// Also a valid token that only lacks the grant is `unauthenticated` (LiveKit).

@@ -10,7 +10,7 @@ use sluicegate_proto::pb::signal_response::Message;
 use sluicegate_proto::{pb, sid};
 
 use crate::client::{Client, codec_message};
-use crate::config::{JOIN_TIMEOUT, PING_INTERVAL, PING_TIMEOUT, TOKEN_REFRESH_INTERVAL, create_request};
+use crate::config::{JOIN_TIMEOUT, PING_INTERVAL, PING_TIMEOUT, TOKEN_REFRESH_INTERVAL, apply_preset, create_request};
 use crate::input::{Join, SignalMode};
 use crate::output::{Output, Refusal};
 use crate::participant::{Departure, Participant, is_dependent, kind_detail, kind_of};
@@ -85,8 +85,14 @@ impl Room {
     /// LiveKit: a token's room configuration counts for the room that its join creates. Here: where nothing was said before.
     fn configure_by_token(&mut self, join: &Join) {
         let Some(said) = self.said_at_creation.take() else { return };
-        let Some(configuration) = &join.claims.room_config else { return };
-        let mut create = create_request(&self.info.name, configuration);
+        let claims = &join.claims;
+        if claims.room_config.is_none() && claims.room_preset.is_empty() {
+            return;
+        }
+        let mut create = create_request(&self.info.name, &claims.room_config.clone().unwrap_or_default());
+        // an unknown name was refused at the door
+        create.room_preset = claims.room_preset.clone();
+        apply_preset(&self.config.configurations, &mut create);
         for (field, said) in [
             (&mut create.empty_timeout, said.empty_timeout),
             (&mut create.departure_timeout, said.departure_timeout),

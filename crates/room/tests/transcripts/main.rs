@@ -13,6 +13,7 @@ mod leave;
 mod negotiate;
 mod publish;
 mod resume;
+mod rpc;
 mod scene;
 mod subscribe;
 mod text;

@@ -151,6 +151,7 @@ pub fn call(call: &ApiCall) -> String {
         ApiCall::UpdateParticipant(request) => format!("UpdateParticipant {}", json(request)),
         ApiCall::UpdateSubscriptions(request) => format!("UpdateSubscriptions {}", json(request)),
         ApiCall::SendData(request) => format!("SendData {}", json(request)),
+        ApiCall::PerformRpc(request) => format!("PerformRpc {}", json(request)),
         ApiCall::UpdateMetadata { metadata } => format!("UpdateMetadata {metadata:?}"),
     }
 }
@@ -164,7 +165,9 @@ pub fn reason(reason: Reason, names: &Names) -> String {
         Reason::TrackNotFound(index) => format!("TrackNotFound {}", name(index)),
         Reason::RefreshToken(index) => format!("RefreshToken {}", name(index)),
         Reason::SimulatedSpeaker(index) => format!("SimulatedSpeaker {}", name(index)),
-        Reason::Updates | Reason::Repeating | Reason::Quality | Reason::RoomUpdate | Reason::Empty => format!("{reason:?}"),
+        Reason::Updates | Reason::Repeating | Reason::Quality | Reason::Rpc | Reason::RoomUpdate | Reason::Empty => {
+            format!("{reason:?}")
+        }
     }
 }
 
@@ -241,6 +244,8 @@ fn reply(reply: &ApiReply) -> String {
         ApiReply::Participant(info) => participant(info),
         ApiReply::Track(None) => "no track".to_owned(),
         ApiReply::Track(Some(info)) => track(info),
+        ApiReply::Payload(payload) => format!("payload {payload:?}"),
+        ApiReply::Removed { .. } => "removed".to_owned(),
         ApiReply::Done => "done".to_owned(),
     }
 }

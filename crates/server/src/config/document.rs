@@ -162,6 +162,11 @@ fn fit(kind: Kind, value: Value) -> Option<Value> {
                 value.as_object()?.iter().map(|(key, secret)| Some((key.clone(), Value::from(text(secret)?)))).collect();
             secrets.map(Value::from)
         }
+        Kind::Configurations => {
+            let configurations: Option<Map<String, Value>> =
+                value.as_object()?.iter().map(|(name, value)| Some((name.clone(), configuration(value)?))).collect();
+            configurations.map(Value::from)
+        }
         Kind::Codecs => {
             let mime = |codec: &Value| text(codec.as_object()?.get("mime")?);
             let mimes: Option<Vec<String>> = value.as_array()?.iter().map(mime).collect();
@@ -206,6 +211,27 @@ fn node_ips(value: &Value) -> Option<Value> {
     addresses.map(|addresses| addresses.iter().map(|address| Value::from(address.to_string())).collect())
 }
 
+/// One room configuration with its fields' names in one spelling. What is not built yet is not passed over: such a room would
+/// silently not do what it should.
+fn configuration(value: &Value) -> Option<Value> {
+    const COUNTS: [&str; 5] = ["empty_timeout", "departure_timeout", "max_participants", "min_playout_delay", "max_playout_delay"];
+    let mut fields = Map::new();
+    for (written, value) in value.as_object()? {
+        let bare = |name: &str| name.replace('_', "").to_ascii_lowercase();
+        let is = |name: &&str| bare(name) == bare(written);
+        if let Some(name) = COUNTS.iter().copied().find(|name| is(name)) {
+            fields.insert(name.to_owned(), fit(Kind::Count, value.clone())?);
+        } else if is(&"metadata") {
+            fields.insert("metadata".to_owned(), text(value)?.into());
+        } else if is(&"sync_streams") {
+            fields.insert("sync_streams".to_owned(), fit(Kind::Flag, value.clone())?);
+        } else if !(is(&"name") || is(&"tags") || is_off(value)) {
+            return None;
+        }
+    }
+    Some(fields.into())
+}
+
 fn wanted(kind: Kind) -> &'static str {
     match kind {
         Kind::Flag => "true or false",
@@ -217,6 +243,7 @@ fn wanted(kind: Kind) -> &'static str {
         Kind::Texts => "a list of texts",
         Kind::Networks => "a list of networks as 192.0.2.0/24",
         Kind::Secrets => "a map of keys and secrets",
+        Kind::Configurations => "a map of names and room configurations (without agents and egress)",
         Kind::Codecs => "a list of codecs with a mime each",
     }
 }

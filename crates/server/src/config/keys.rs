@@ -21,6 +21,8 @@ pub enum Kind {
     Networks,
     /// A map of texts.
     Secrets,
+    /// A map of names and room configurations, whose fields are written as `empty_timeout`, `emptyTimeout` or `emptytimeout`.
+    Configurations,
     /// A list of codecs: `mime` and, ignored here, `fmtp_line`.
     Codecs,
 }
@@ -91,6 +93,7 @@ pub const HONOURED: &[Key] = &[
     key("room.departure_timeout", Kind::Count, "seconds; the last one left"),
     key("room.enable_remote_unmute", Kind::Flag, "MutePublishedTrack may unmute"),
     key("room.sync_streams", Kind::Flag, "a publisher's tracks are played in sync"),
+    key("room.room_configurations", Kind::Configurations, "named settings: CreateRoom and tokens choose one as room_preset"),
     key("limit.max_metadata_size", Kind::Count, "bytes; 0 is no limit"),
     key("limit.max_attributes_size", Kind::Count, "bytes; 0 is no limit"),
     key("limit.max_room_name_length", Kind::Count, "bytes; 0 is no limit"),
@@ -142,7 +145,6 @@ pub const NOT_YET: &[&str] = &[
     "room.create_room_attempts",
     "room.enable_full_room_in_webhooks",
     "room.update_batch_target_size",
-    "room.room_configurations",
     "turn",
     "ingress",
     "sip",

@@ -47,6 +47,19 @@ fn a_worker_has_a_port_or_all_share_one() {
 }
 
 #[test]
+fn room_configurations_have_names() {
+    let yaml = |inner: &str| config(&format!("keys: {{ a: b }}\nroom: {{ room_configurations: {{ lecture: {{ {inner} }} }} }}"));
+    let lecture = yaml("max_participants: 200, emptyTimeout: 7, sync_streams: false, metadata: 7").unwrap();
+    let wanted = RoomConfiguration { max_participants: 200, empty_timeout: 7, metadata: "7".to_owned(), ..Default::default() };
+    assert_eq!(lecture.room.room_configurations["lecture"], wanted);
+    assert!(yaml("departuretimeout: 3, sync_streams: true").unwrap().room.room_configurations["lecture"].sync_streams);
+    for wrong in ["max_participants: many", "agents: [{ agent_name: x }]", "egress: { room: {} , x: 1 }", "max_people: 3"] {
+        let error = yaml(wrong).unwrap_err();
+        assert!(error.starts_with("room.room_configurations: wanted is a map of names"), "{error}");
+    }
+}
+
+#[test]
 fn keys_are_lines() {
     assert_eq!(parse_keys("a: 1\nb: two").unwrap(), BTreeMap::from([("a".into(), "1".into()), ("b".into(), "two".into())]));
     assert!(parse_keys("a:1").is_err());
