@@ -32,14 +32,18 @@ pub(crate) struct Peer(pub SocketAddr);
 /// A body must have come by then.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The routes with one path each.
+pub(crate) const PATHS: [&str; 5] = ["/", "/rtc", "/rtc/v1", "/rtc/validate", "/rtc/v1/validate"];
+
 /// Everything on the main port.
 pub(crate) fn main_router(control: &Control) -> Router {
+    let [root, rtc, rtc_v1, validate, validate_v1] = PATHS;
     let mut router = Router::new()
-        .route("/", any(health))
-        .route("/rtc", any(ws::v0))
-        .route("/rtc/v1", any(ws::v1))
-        .route("/rtc/validate", any(ws::validate_v0))
-        .route("/rtc/v1/validate", any(ws::validate_v1))
+        .route(root, any(health))
+        .route(rtc, any(ws::v0))
+        .route(rtc_v1, any(ws::v1))
+        .route(validate, any(ws::validate_v0))
+        .route(validate_v1, any(ws::validate_v1))
         .route("/twirp/{*path}", any(twirp::handle));
     if control.config().in_development {
         router = router.route("/metrics", any(page::open));

@@ -31,6 +31,25 @@ pub use sluicegate_room::RoomConfig;
 pub use sluicegate_room::config::Limits as NameLimits;
 pub use store::{Store, StoreError};
 
+/// Every way in, for tests that try them all.
+#[doc(hidden)]
+pub mod surface {
+    /// Routes without a method in their name.
+    pub fn http_paths() -> &'static [&'static str] {
+        &crate::http::PATHS
+    }
+
+    pub fn twirp_paths() -> Vec<String> {
+        crate::twirp::services::paths().collect()
+    }
+
+    /// What is asked for is the admin of the very room that the request names.
+    pub fn is_of_one_room(path: &str) -> bool {
+        let in_all = ["CreateRoom", "ListRooms", "DeleteRoom"];
+        path.contains("RoomService") && !in_all.iter().any(|method| path.ends_with(method))
+    }
+}
+
 /// Entry points of the fuzz tests: every parser of bytes from outside that is this crate's own.
 #[doc(hidden)]
 pub mod fuzz {

@@ -23,7 +23,7 @@ use sluicegate_proto::pb;
 use sluicegate_proto::token::{Claims, KeyStore};
 use sluicegate_room::input::{ApiCall, ConnectionKey, Join};
 use sluicegate_room::output::{ApiError, ApiReply, Refusal};
-use sluicegate_room::{Room, RoomConfig};
+use sluicegate_room::{Destination, Room, RoomConfig};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::auth::unix_secs;
@@ -234,6 +234,27 @@ impl Rooms {
             revocations.keep_until(name, identity, token_expiry_secs);
         }
         Ok(())
+    }
+
+    /// MoveParticipant: the destination is made where it is not there. Returns when the client was told; it joins by itself.
+    pub async fn move_participant(&self, request: pb::MoveParticipantRequest) -> Result<(), ApiError> {
+        let pb::MoveParticipantRequest { room, identity, destination_room } = request;
+        // before a room is made for nobody
+        self.ask(&room, ApiCall::GetParticipant { identity: identity.clone() }).await?;
+        let create = pb::CreateRoomRequest { name: destination_room.clone(), ..Default::default() };
+        let hindered = |Hindered(text): Hindered| ApiError::Unavailable(text.to_owned());
+        let (_, made) = self.find_or_create(&destination_room, create).map_err(hindered)?;
+        let destination = made.or_else(|| self.list(std::slice::from_ref(&destination_room)).pop()).ok_or_else(no_such_room)?;
+        if destination.max_participants != 0 && destination.num_participants >= destination.max_participants {
+            return Err(ApiError::ResourceExhausted("the destination room is full".to_owned()));
+        }
+        let mut participants = match self.ask(&destination_room, ApiCall::ListParticipants).await? {
+            ApiReply::Participants(participants) => participants,
+            _ => Vec::new(),
+        };
+        participants.retain(|info| !info.permission.as_ref().is_some_and(|permission| permission.hidden));
+        let to = Destination { room: destination, participants };
+        self.ask(&room, ApiCall::Move { identity, to }).await.map(|_| ())
     }
 
     /// This token was taken back.

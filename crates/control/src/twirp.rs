@@ -6,7 +6,7 @@
 mod error;
 pub(crate) mod message;
 mod room_service;
-mod services;
+pub(crate) mod services;
 
 use std::time::Duration;
 
@@ -41,6 +41,21 @@ impl Call {
     /// Refused with `unauthenticated`, also where a valid token only lacks the grant (LiveKit).
     fn require(&self, may: impl FnOnce(&VideoGrant) -> bool) -> Result<(), TwirpError> {
         if self.caller.video().is_some_and(may) { Ok(()) } else { Err(denied()) }
+    }
+
+    /// What the services beside RoomService ask for, where the request says nothing of a room.
+    fn require_of(&self, service: &str, method: &str) -> Result<(), TwirpError> {
+        let claims = &self.caller.0;
+        let may = |may: fn(&VideoGrant) -> bool| claims.video.as_ref().is_some_and(may);
+        let sip = claims.sip.unwrap_or_default();
+        let is_allowed = match (service, method) {
+            ("livekit.Egress", _) => may(|grant| grant.room_record),
+            ("livekit.Ingress", _) => may(|grant| grant.ingress_admin),
+            ("livekit.SIP", "CreateSIPParticipant" | "TransferSIPParticipant") => sip.call,
+            ("livekit.SIP", _) => sip.admin,
+            _ => may(|grant| grant.room_admin),
+        };
+        if is_allowed { Ok(()) } else { Err(denied()) }
     }
 
     /// `roomAdmin` of this very room.
@@ -83,7 +98,11 @@ pub(crate) async fn handle(State(control): State<Control>, caller: Option<Extens
 async fn dispatch(control: &Control, route: Route, call: &Call) -> Result<Response, TwirpError> {
     match route.service {
         services::ROOM_SERVICE => room_service::call(control, route.method, call).await,
-        _ => Err(unbuilt(route.method)),
+        service => {
+            // nobody learns more of what is not built yet than of what is
+            call.require_of(service, route.method)?;
+            Err(unbuilt(route.method))
+        }
     }
 }
 

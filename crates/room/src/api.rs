@@ -66,6 +66,7 @@ impl Room {
                 Ok(ApiReply::Done)
             }
             ApiCall::SendData(send) => self.send_data(now, send),
+            ApiCall::Move { identity, to } => self.move_participant(now, &identity, to),
             ApiCall::UpdateMetadata { metadata } => self.update_room_metadata(now, metadata),
         }
     }

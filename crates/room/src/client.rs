@@ -64,6 +64,11 @@ impl Client {
         self.info.protocol > 14
     }
 
+    /// `room_moved`: it can be sent to another room.
+    pub fn knows_moving(&self) -> bool {
+        self.info.protocol > 15
+    }
+
     /// What this kind of client must not do, if anything.
     pub fn configuration(&self) -> Option<pb::ClientConfiguration> {
         let mut disabled = pb::DisabledCodecs::default();

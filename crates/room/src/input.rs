@@ -3,6 +3,8 @@
 use sluicegate_contract::Event;
 use sluicegate_proto::{pb, token::Claims};
 
+use crate::moving::Destination;
+
 /// One signalling connection (WebSocket) of a client; never used again in the life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionKey(pub u64);
@@ -90,4 +92,9 @@ pub enum ApiCall {
     },
     /// Answered when the participant has answered.
     PerformRpc(pb::PerformRpcRequest),
+    /// The participant goes to another room.
+    Move {
+        identity: String,
+        to: Destination,
+    },
 }

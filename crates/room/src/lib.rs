@@ -20,6 +20,7 @@ mod data;
 mod data_track;
 mod departure;
 mod media;
+mod moving;
 mod participant;
 mod permission;
 mod quality;
@@ -32,6 +33,7 @@ mod update;
 
 pub use config::RoomConfig;
 pub use input::Input;
+pub use moving::Destination;
 pub use output::Output;
 pub use room::Room;
 pub use saved::Saved;

@@ -33,6 +33,12 @@ pub enum Output {
         connection: ConnectionKey,
         token: Box<RefreshedGrants>,
     },
+    /// Sign a token with these rights, in another room, and send the response with it.
+    RoomMoved {
+        connection: ConnectionKey,
+        token: Box<RefreshedGrants>,
+        response: Box<pb::RoomMovedResponse>,
+    },
     Media(Command),
     ApiAnswer {
         request: RequestId,

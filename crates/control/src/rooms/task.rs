@@ -244,6 +244,7 @@ impl Task {
             // dropping the lane lets its socket send what is queued, then close
             Output::CloseConnection { connection } => drop(self.connections.remove(&connection)),
             Output::RefreshToken { connection, token } => self.refresh(connection, *token),
+            Output::RoomMoved { connection, token, response } => self.tell_moved(connection, *token, *response),
             Output::Media(command) => self.command(command).await,
             Output::ApiAnswer { request, answer } => {
                 if let Some(asked) = self.asking.remove(&request) {
@@ -275,10 +276,20 @@ impl Task {
     }
 
     fn refresh(&mut self, connection: ConnectionKey, grants: RefreshedGrants) {
-        let Some(there) = self.connections.get(&connection) else { return };
-        let Some(token) = refresh::sign(&self.rooms.0.keys, &there.api_key, grants, unix_secs()) else { return };
+        let Some(token) = self.sign(connection, grants) else { return };
         let response = pb::SignalResponse { message: Some(Message::RefreshToken(token)) };
         self.send(connection, &Arc::new(Frame::new(Arc::new(response))));
+    }
+
+    fn tell_moved(&mut self, connection: ConnectionKey, grants: RefreshedGrants, moved: pb::RoomMovedResponse) {
+        let Some(token) = self.sign(connection, grants) else { return };
+        let response = pb::SignalResponse { message: Some(Message::RoomMoved(pb::RoomMovedResponse { token, ..moved })) };
+        self.send(connection, &Arc::new(Frame::new(Arc::new(response))));
+    }
+
+    fn sign(&self, connection: ConnectionKey, grants: RefreshedGrants) -> Option<String> {
+        let there = self.connections.get(&connection)?;
+        refresh::sign(&self.rooms.0.keys, &there.api_key, grants, unix_secs())
     }
 
     async fn command(&mut self, command: Command) {

@@ -95,8 +95,31 @@ pub async fn call(control: &Control, method: &str, call: &Call) -> Result<Respon
             };
             body.reply("livekit.PerformRpcResponse", &pb::PerformRpcResponse { payload })
         }
+        "MoveParticipant" => {
+            let request: pb::MoveParticipantRequest = body.decode()?;
+            destination(control, call, &request.room, &request.destination_room)?;
+            control.rooms().move_participant(request).await?;
+            body.reply("livekit.MoveParticipantResponse", &pb::MoveParticipantResponse {})
+        }
+        "ForwardParticipant" => {
+            let request: pb::ForwardParticipantRequest = body.decode()?;
+            destination(control, call, &request.room, &request.destination_room)?;
+            Err(unbuilt(method))
+        }
         _ => Err(unbuilt(method)),
     }
+}
+
+/// Both rooms must be the caller's; they are two.
+fn destination(control: &Control, call: &Call, room: &str, destination: &str) -> Result<(), TwirpError> {
+    call.require(|grant| grant.is_admin_of(room) && grant.destination_room == destination)?;
+    let invalid = [
+        (destination.is_empty(), "no destination room name"),
+        (!control.config().limits.allows_room_name(destination), "the room name is too long"),
+        (room == destination, "destination room cannot be the same as source room"),
+    ];
+    let found = invalid.iter().find(|(fails, _)| *fails);
+    found.map_or(Ok(()), |(_, text)| Err(TwirpError::new(Code::InvalidArgument, *text)))
 }
 
 async fn create_room(control: &Control, call: &Call) -> Result<pb::Room, TwirpError> {

@@ -70,6 +70,11 @@ const SERVICES: [(&str, &[&str]); 5] = [
     ),
 ];
 
+/// Every path there is.
+pub fn paths() -> impl Iterator<Item = String> {
+    SERVICES.iter().flat_map(|(service, methods)| methods.iter().map(move |method| format!("/twirp/{service}/{method}")))
+}
+
 /// `/twirp/<service>/<method>`, letter by letter.
 pub fn find(path: &str) -> Option<Route> {
     let (service, method) = path.strip_prefix("/twirp/")?.split_once('/')?;

@@ -5,6 +5,8 @@
 mod console;
 mod http;
 mod lives;
+mod moving;
 mod signal;
 mod support;
+mod tokens;
 mod twirp;

@@ -6,7 +6,7 @@ use sluicegate_contract::{Command, Event, SessionKey};
 use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::pb::data_packet::Value;
 use sluicegate_proto::pb::rpc_response::Value as Answered;
-use sluicegate_proto::token::Claims;
+use sluicegate_proto::token::{Claims, SipGrant};
 use sluicegate_proto::{Message, pb};
 
 use crate::support::*;
@@ -177,8 +177,6 @@ async fn errors_have_a_code_and_its_status() {
             400,
             "malformed",
         ),
-        ("ForwardParticipant", json!({}), 501, "unimplemented"),
-        ("MoveParticipant", json!({}), 501, "unimplemented"),
         ("NoSuchMethod", json!({}), 404, "bad_route"),
     ];
     for (method, request, status, code) in cases {
@@ -194,7 +192,9 @@ async fn errors_have_a_code_and_its_status() {
         ("SIP/CreateSIPParticipant", "unimplemented"),
         ("Connector/DialWhatsAppCall", "bad_route"),
     ] {
-        let answer = server.twirp(method, &admin(), "application/json", b"{}").await;
+        let mut all = claims("", |grant| (grant.room_record, grant.ingress_admin, grant.room_admin) = (true, true, true));
+        all.sip = Some(SipGrant { admin: true, call: true });
+        let answer = server.twirp(method, &signed(&all), "application/json", b"{}").await;
         assert_eq!(answer.code().1, code, "{method}");
     }
 }

@@ -201,7 +201,9 @@ impl Life {
                 assert!(connections.iter().all(|key| self.open.contains_key(key)), "to a closed connection: {response:?}");
                 self.check_response(response);
             }
-            Output::JoinAccepted { connection } | Output::RefreshToken { connection, .. } => {
+            Output::JoinAccepted { connection }
+            | Output::RefreshToken { connection, .. }
+            | Output::RoomMoved { connection, .. } => {
                 assert!(self.open.contains_key(connection));
             }
             Output::JoinRefused { connection, .. } | Output::CloseConnection { connection } => {

@@ -65,7 +65,7 @@ fn calls_that_nobody_answers() {
     let text = scene.finish();
     // ids are random
     let id = |word: &str| if word.contains("RPC_") { "\"RPC\"".to_owned() } else { word.to_owned() };
-    let lines = text.lines().map(|line| line.split(|c| c == ',' || c == '}').map(id).collect::<Vec<_>>().join(","));
+    let lines = text.lines().map(|line| line.split([',', '}']).map(id).collect::<Vec<_>>().join(","));
     assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
 }
 

@@ -122,6 +122,17 @@ pub fn output(output: &Output, names: &Names) -> String {
                 may(video.can_publish)
             )
         }
+        Output::RoomMoved { connection, token, response } => {
+            let others: Vec<_> = response.other_participants.iter().map(participant).collect();
+            format!(
+                "{} < room_moved to {} as {}; others [{}], token for {}",
+                names.of_connection(*connection),
+                response.room.as_ref().unwrap().name,
+                participant(response.participant.as_ref().unwrap()),
+                others.join(", "),
+                token.video.room
+            )
+        }
         Output::Media(command) => format!("media {}", self::command(command, names)),
         Output::ApiAnswer { answer: Ok(reply), .. } => format!("answer {}", self::reply(reply)),
         Output::ApiAnswer { answer: Err(error), .. } => format!("answer {error:?}"),
@@ -151,6 +162,7 @@ pub fn call(call: &ApiCall) -> String {
         ApiCall::UpdateParticipant(request) => format!("UpdateParticipant {}", json(request)),
         ApiCall::UpdateSubscriptions(request) => format!("UpdateSubscriptions {}", json(request)),
         ApiCall::SendData(request) => format!("SendData {}", json(request)),
+        ApiCall::Move { identity, to } => format!("Move {identity} to {}", to.room.name),
         ApiCall::PerformRpc(request) => format!("PerformRpc {}", json(request)),
         ApiCall::UpdateMetadata { metadata } => format!("UpdateMetadata {metadata:?}"),
     }
