@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo metadata --locked --format-version 1 --all-features | python3 scripts/walls.py
+python3 scripts/limits.py
 
 # Libraries only: tests may read a clock.
 pure() {

@@ -10,8 +10,6 @@ pub const RELAY_MAX: usize = 1024;
 pub const RELAY_BATCH_PACKETS_MAX: usize = 512;
 /// Messages waiting for a room.
 pub const INBOX_MAX: usize = 1024;
-/// Signal responses waiting for one client; a client that is so far behind is disconnected.
-pub const SIGNALS_MAX: usize = 256;
 /// Bytes of data messages one session may have under way in the worker, in each direction.
 pub const DATA_BYTES_PER_SESSION_MAX: usize = 4 << 20;
 /// Of these, from the client, behind which a lossy message is dropped: a flood of them leaves the reliable ones their room.

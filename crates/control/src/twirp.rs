@@ -132,3 +132,20 @@ fn content_type(headers: &HeaderMap) -> &str {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_sets_his_deadline() {
+        let of = |method: &str, header: &str| {
+            let headers = HeaderMap::from_iter([(header::HeaderName::from_static("x-twirp-timeout-ms"), header.parse().unwrap())]);
+            deadline(&headers, services::find(&format!("/twirp/livekit.RoomService/{method}")).unwrap()).as_millis()
+        };
+        assert_eq!((of("ListRooms", "1500"), of("ListRooms", " 7 ")), (1500, 7));
+        assert_eq!((of("ListRooms", "999999999"), of("PerformRpc", "18446744073709551615")), (120_000, 120_000));
+        assert_eq!((of("ListRooms", "soon"), of("ListRooms", "-1"), of("PerformRpc", "")), (10_000, 10_000, 120_000));
+        assert!(sluicegate_room::config::RPC_TIMEOUT_MAX < TIMEOUT_MAX, "a called method's own time ends first");
+    }
+}

@@ -448,3 +448,40 @@ fn alive(layers: &LayerReports) -> LayerSet {
     let set = layers.iter().enumerate().filter(|(_, report)| report.is_alive);
     set.fold(LayerSet::default(), |set, (at, _)| set.with(at as u8))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sluicegate_contract::RoomKey;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_holds_so_many_packets() {
+        let packet = RelayedPacket {
+            track: TrackKey { room: RoomKey(1), index: 1 },
+            ext_seq: 1,
+            arrived: Duration::ZERO,
+            media_time: Duration::ZERO,
+            timestamp: 1,
+            codec: Codec::Opus,
+            vp8: None,
+            payload: 0,
+            dependency_descriptor: 0,
+            abs_capture_time: 0,
+            layer: 0,
+            marker: false,
+            key_frame: false,
+            restarted: false,
+        };
+        let mut relays = Relays::default();
+        for _ in 0..RELAY_BATCH_PACKETS_MAX {
+            relays.batch(WorkerKey::local(1)).packets.push(packet);
+        }
+        assert!(relays.messages.is_empty());
+        relays.batch(WorkerKey::local(1)).packets.push(packet);
+        let Some((_, Relay::Packets(full))) = relays.messages.pop_front() else { panic!("no batch") };
+        assert_eq!((full.packets.len(), relays.batch(WorkerKey::local(1)).packets.len()), (RELAY_BATCH_PACKETS_MAX, 1));
+    }
+}

@@ -55,7 +55,23 @@ pub(crate) fn lane(waker: Arc<mio::Waker>) -> (CommandSender, Receiver<Command>)
 mod tests {
     use std::time::Duration;
 
+    use sluicegate_contract::{RoomKey, SessionKey};
+
     use super::*;
+
+    #[test]
+    fn a_full_lane_keeps_its_sender_waiting() {
+        let poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let (sender, receiver) = lane(waker);
+        let command = || Command::RemoveSession { session: SessionKey { room: RoomKey(1), index: 1 } };
+        assert!((0..COMMANDS_MAX).all(|_| sender.try_send(command()).is_ok()));
+        assert!(matches!(sender.try_send(command()), Err(Full::Busy(Command::RemoveSession { .. }))), "it is handed back");
+        receiver.recv().unwrap();
+        assert!(sender.try_send(command()).is_ok());
+        drop(receiver);
+        assert!(matches!(sender.try_send(command()), Err(Full::Gone)));
+    }
 
     #[test]
     fn the_last_senders_end_wakes_the_worker() {

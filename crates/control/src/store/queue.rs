@@ -160,3 +160,18 @@ impl Waiting {
         turn
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_rows_wait_while_nothing_is_written() {
+        let queue = Queue::default();
+        let change = |number: usize| Change { key: number.to_string(), field: "f".to_owned(), value: Some(vec![1]) };
+        queue.put((0..WAITING_MAX).map(change));
+        assert_eq!((queue.counts().waiting, queue.counts().dropped), (WAITING_MAX as u64, 0));
+        queue.put([change(7), change(WAITING_MAX)]);
+        assert_eq!((queue.counts().waiting, queue.counts().dropped), (WAITING_MAX as u64, 1), "one that waits is replaced");
+    }
+}

@@ -150,8 +150,7 @@ async fn read(stream: &mut SplitStream<WebSocket>, seat: &Seat, pongs: &mpsc::Se
             _ => continue,
         };
         let Ok(request) = request else { return End::Malformed };
-        if let Some(pong) = pong(&request) {
-            let _ = pongs.try_send(Frame::of(pong));
+        if is_answered(&request, pongs) {
             continue;
         }
         // The room is gone: its end of the lane is, too, and says how this ends.
@@ -159,6 +158,13 @@ async fn read(stream: &mut SplitStream<WebSocket>, seat: &Seat, pongs: &mpsc::Se
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// A ping; one that more answers wait before than are read gets none.
+fn is_answered(request: &pb::SignalRequest, pongs: &mpsc::Sender<Frame>) -> bool {
+    let Some(pong) = pong(request) else { return false };
+    let _ = pongs.try_send(Frame::of(pong));
+    true
 }
 
 /// Pings are answered here, so that they tell the way's length and not the room's business.
@@ -209,4 +215,19 @@ async fn close(sink: &mut SplitSink<WebSocket, Message>, stream: &mut SplitStrea
     }
     let rest = async { while let Some(Ok(_)) = stream.next().await {} };
     let _ = timeout(until.saturating_duration_since(Instant::now()), rest).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pings_beyond_what_is_read_are_not_answered() {
+        let (pongs, mut ponging) = mpsc::channel(PONGS_MAX);
+        let request = |message| pb::SignalRequest { message: Some(message) };
+        assert!((0..3 * PONGS_MAX as i64).all(|n| is_answered(&request(Request::Ping(n)), &pongs)), "none goes to the room");
+        assert_eq!(std::iter::from_fn(|| ponging.try_recv().ok()).count(), PONGS_MAX);
+        assert!(is_answered(&request(Request::PingReq(pb::Ping::default())), &pongs) && ponging.try_recv().is_ok());
+        assert!(!is_answered(&request(Request::Leave(pb::LeaveRequest::default())), &pongs));
+    }
 }

@@ -10,6 +10,7 @@ mod data;
 mod data_track;
 mod join;
 mod leave;
+mod limits;
 mod negotiate;
 mod publish;
 mod resume;

@@ -97,6 +97,19 @@ fn the_acknowledged_have_their_time() {
 }
 
 #[test]
+fn the_longest_call_has_an_end() {
+    let mut scene = Scene::new();
+    scene.active("ann");
+    let id = ask(&mut scene, 1, "ann", u32::MAX).unwrap();
+    say(&mut scene, "ann", ack(&id));
+    let most = config::RPC_TIMEOUT_MAX.as_secs_f64();
+    scene.forget().wait(most - 0.1);
+    assert!(!scene.finish().contains("answer"));
+    scene.wait(0.2);
+    assert!(scene.finish().contains("RpcError 1502"));
+}
+
+#[test]
 fn so_many_calls_and_no_more() {
     let mut scene = Scene::new();
     scene.active("ann");

@@ -197,6 +197,16 @@ impl Scene {
         self.media(&format!("{cid} started {}", codec.mime()), event)
     }
 
+    pub fn connection(&self, name: &str) -> ConnectionKey {
+        self.connections[name]
+    }
+
+    /// For a join that is not written down.
+    pub fn next_connection(&mut self) -> ConnectionKey {
+        self.next_connection += 1;
+        ConnectionKey(self.next_connection - 1)
+    }
+
     pub fn session(&self, name: &str) -> SessionKey {
         self.sessions[name]
     }
