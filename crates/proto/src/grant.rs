@@ -80,12 +80,14 @@ impl VideoGrant {
         }
     }
 
-    /// The other way: a token with this grant gives the permission again.
+    /// The other way: a token with this grant gives the permission again. Sources that may not be published are left out: in a token
+    /// they would allow what `can_publish` forbids.
     pub fn set_permission(&mut self, permission: &pb::ParticipantPermission) {
         let name = |source: &i32| pb::TrackSource::try_from(*source).unwrap_or_default().as_str_name().to_ascii_lowercase();
         self.can_publish = Some(permission.can_publish);
         self.can_publish_data = Some(permission.can_publish_data);
-        self.can_publish_sources = permission.can_publish_sources.iter().map(name).collect();
+        let stays = |source: &&i32| permission.can_publish || **source == pb::TrackSource::Unknown as i32;
+        self.can_publish_sources = permission.can_publish_sources.iter().filter(stays).map(name).collect();
         self.can_subscribe = Some(permission.can_subscribe);
         self.can_update_own_metadata = Some(permission.can_update_metadata);
         self.can_subscribe_metrics = Some(permission.can_subscribe_metrics);
@@ -147,6 +149,15 @@ mod tests {
             back.set_permission(&permission);
             assert_eq!(back.to_permission(), permission);
         }
+    }
+
+    #[test]
+    fn a_withdrawn_permission_does_not_come_back_by_its_sources() {
+        #[allow(deprecated)]
+        let permission = pb::ParticipantPermission { can_publish_sources: vec![1], ..Default::default() };
+        let mut grant = VideoGrant::default();
+        grant.set_permission(&permission);
+        assert!(!grant.to_permission().can_publish);
     }
 
     #[test]

@@ -123,6 +123,7 @@ impl Room {
         self.tracks_by_sid.remove(&track.info.sid);
         for participant in self.participants.values_mut() {
             participant.subscriptions.remove(&index);
+            participant.denied.remove(&index);
         }
     }
 }

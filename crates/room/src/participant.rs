@@ -65,6 +65,8 @@ pub struct Participant {
     pub is_subscribing: bool,
     /// By track index.
     pub subscriptions: BTreeMap<u32, Subscription>,
+    /// Tracks that it was told it may not have, and not yet that it may again. They outlive the wish: clients keep it in mind.
+    pub denied: BTreeSet<u32>,
     pub quality: crate::quality::Quality,
     /// Of the newest reliable data packet (LiveKit: DataPacket.sequence).
     pub last_data_sequence: u32,

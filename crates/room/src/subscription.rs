@@ -154,6 +154,10 @@ impl Room {
     pub(crate) fn reconcile(&mut self, index: u32, track: u32) {
         let verdict = self.verdict(index, track);
         let Some(participant) = self.participants.get_mut(&index) else { return };
+        if verdict == Verdict::Invisible {
+            // its client has forgotten the track
+            participant.denied.remove(&track);
+        }
         let Some(subscription) = participant.subscriptions.get_mut(&track) else { return };
         let before = subscription.state;
         let after = match verdict {
@@ -167,14 +171,13 @@ impl Room {
         if before.is_live() {
             self.unsubscribe(index, track);
         }
-        match (before, after) {
-            (State::Denied, State::Asked) => self.tell_permission(index, track, true),
-            (State::Denied, _) => {}
-            (_, State::Denied) => self.tell_permission(index, track, false),
+        match after {
+            State::Asked => {
+                self.tell_permission(index, track, true);
+                self.subscribe(index, track);
+            }
+            State::Denied => self.tell_permission(index, track, false),
             _ => {}
-        }
-        if after == State::Asked {
-            self.subscribe(index, track);
         }
     }
 
@@ -331,7 +334,13 @@ impl Room {
         self.command(Command::Unsubscribe { session, track });
     }
 
+    /// Nothing, where the subscriber knows it.
     fn tell_permission(&mut self, index: u32, track: u32, allowed: bool) {
+        let Some(participant) = self.participants.get_mut(&index) else { return };
+        let is_news = if allowed { participant.denied.remove(&track) } else { participant.denied.insert(track) };
+        if !is_news {
+            return;
+        }
         let Some(entry) = self.tracks.get(&track) else { return };
         let Some(publisher) = self.participants.get(&entry.publisher) else { return };
         let update =

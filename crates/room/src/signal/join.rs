@@ -150,6 +150,7 @@ impl Room {
             auto_subscribe: join.auto_subscribe,
             is_subscribing: false,
             subscriptions: BTreeMap::new(),
+            denied: BTreeSet::new(),
             quality: Default::default(),
             last_data_sequence: 0,
             replay: Default::default(),
