@@ -272,6 +272,19 @@ fn the_longest_speech_has_an_end() {
 }
 
 #[test]
+fn so_many_may_ask_for_tcp() {
+    const MOST: usize = 256;
+    let mut scene = Scene::new();
+    for n in 0..=MOST {
+        let name = format!("p{n}");
+        let scenario = pb::simulate_scenario::Scenario::SwitchCandidateProtocol(pb::CandidateProtocol::Tcp as i32);
+        scene.active(&name).forget();
+        scene.signal(&name, Message::Simulate(pb::SimulateScenario { scenario: Some(scenario) }));
+        assert_eq!(scene.finish().contains("RestartIce"), n < MOST, "{n}: {}", scene.finish());
+    }
+}
+
+#[test]
 fn descriptions_and_candidates() {
     let offer = |size| Message::Offer(pb::SessionDescription { r#type: "offer".to_owned(), sdp: text(size), ..Default::default() });
     let is_taken = |outputs: &[Output]| outputs.iter().any(|output| matches!(output, Output::Media(Command::Offer { .. })));
