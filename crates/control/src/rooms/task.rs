@@ -283,8 +283,10 @@ impl Task {
 
     fn tell_moved(&mut self, connection: ConnectionKey, grants: RefreshedGrants, moved: pb::RoomMovedResponse) {
         let Some(token) = self.sign(connection, grants) else { return };
-        let response = pb::SignalResponse { message: Some(Message::RoomMoved(pb::RoomMovedResponse { token, ..moved })) };
-        self.send(connection, &Arc::new(Frame::new(Arc::new(response))));
+        // native SDKs keep the token of this message alone
+        for message in [Message::RefreshToken(token.clone()), Message::RoomMoved(pb::RoomMovedResponse { token, ..moved })] {
+            self.send(connection, &Arc::new(Frame::new(Arc::new(pb::SignalResponse { message: Some(message) }))));
+        }
     }
 
     fn sign(&self, connection: ConnectionKey, grants: RefreshedGrants) -> Option<String> {

@@ -28,7 +28,15 @@ async fn the_client_is_told_and_given_a_token_for_the_other_room() {
     let (mut cid, _) = server.join("cid").await;
     let answer = ask(&server, "MoveParticipant", &mover("other"), "ann", "other").await;
     assert_eq!((answer.status, answer.json()), (200, json!({})));
-    let moved = ann.until(|message| if let Response::RoomMoved(moved) = message { Some(moved) } else { None }).await;
+    let mut newest = String::new();
+    let moved = loop {
+        match ann.next().await {
+            Response::RefreshToken(token) => newest = token,
+            Response::RoomMoved(moved) => break moved,
+            _ => {}
+        }
+    };
+    assert_eq!(newest, moved.token, "native SDKs do not look for it in room_moved");
     let room = moved.room.unwrap();
     assert_eq!((room.name.as_str(), room.sid != joined.room.unwrap().sid), ("other", true));
     assert_eq!(moved.participant.unwrap().identity, "ann");
