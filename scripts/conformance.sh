@@ -6,9 +6,12 @@ source "$(dirname "$0")/env.sh"
 readonly source=../shared/conformance copy=$PWD/target/conformance
 [[ -d $source ]] || { echo "no $source: nothing to run"; exit 0; }
 
-readonly browser=join.,auth.,room.,pc.,media.camera_mic,media.mute_unmute,media.unpublish_republish,media.unsubscribe_again,media.auto_subscribe_off,media.disable_enable,media.screen_share,media.connection_quality,data.,stream.,rpc.
-readonly api=http.,twirp.,room.
-readonly python=api.rooms,http.bad_token,rtc.tone_is_heard,rtc.video_picture
+# what is not built yet
+readonly browser_skip=codec.,media.top_layer,media.set_quality,media.dynacast,media.speakers
+readonly api_skip=egress.,ingress.,dispatch.,sip.
+readonly python=api.rooms,rtc.,http.
+# with every participant on another worker than the one before
+readonly workers=join.two,pc.,media.camera_mic,media.mute_unmute,media.unpublish_republish,media.disable_enable,data.,rpc.basic
 readonly net=net.loss_5,net.no_udp
 
 mkdir -p "$copy"
@@ -24,9 +27,11 @@ failed=()
 try() {
     step "$@" || failed+=("$1")
 }
-try "conformance: api" 600 scripts/with-server.sh node "$copy/api/run.mjs" --only "$api"
+try "conformance: api" 600 scripts/with-server.sh node "$copy/api/run.mjs" --skip "$api_skip"
 try "conformance: Python" 400 scripts/with-server.sh "$copy/api/.venv/bin/python" "$copy/api/py_run.py" "$python"
-try "conformance: browser" 1200 scripts/with-server.sh node "$copy/browser/run.mjs" --only "$browser" --verbose
+try "conformance: browser" 1500 scripts/with-server.sh node "$copy/browser/run.mjs" --skip "$browser_skip" --verbose
+try "conformance: browser, two workers" 600 \
+    env WORKERS=2 scripts/with-server.sh node "$copy/browser/run.mjs" --only "$workers" --verbose
 try "conformance: a bad network" 400 \
     env PORTS=dev MEDIA_PORTS=7882-7899 bash "$copy/in-net" scripts/with-server.sh node "$copy/browser/run.mjs" --only "$net" --verbose
 ((${#failed[@]} == 0)) || { printf 'failed: %s\n' "${failed[@]}" >&2; exit 1; }
