@@ -52,7 +52,7 @@ fn everything_that_was_answered_survives_a_kill_in_the_middle() {
     let answered: Vec<(String, String)> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..4).map(|client| scope.spawn(move || create(client))).collect();
         while first.rooms().len() < 40 {}
-        assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        assert!(Command::new("sh").args(["-c", "kill -KILL $0", &pid]).status().unwrap().success());
         is_killed.store(true, Ordering::SeqCst);
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
     });

@@ -76,7 +76,8 @@ impl Running {
     }
 
     pub fn terminate(&self) {
-        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        // the shell's own: a bare system has no program of that name
+        assert!(Command::new("sh").args(["-c", "kill -TERM $0", &self.child.id().to_string()]).status().unwrap().success());
     }
 
     /// Waits for the end; what it still said on standard output.
