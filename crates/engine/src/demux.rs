@@ -28,6 +28,8 @@ pub enum PathNews {
     Proven(Path),
     /// Its media comes from and goes there.
     Nominated(Path),
+    /// Its media goes elsewhere now; the peer may still be there.
+    Left(Path),
     /// No peer of ours is there any more.
     Released(Path),
 }
@@ -131,11 +133,19 @@ impl Demux {
         }
     }
 
-    /// Media goes to `path` from now on.
-    pub fn nominated(&mut self, path: Path) {
-        if path.local < self.streams_from {
+    /// Media goes to `path` from now on, and not to `previous` any more.
+    pub fn nominated(&mut self, path: Path, previous: Option<Path>) {
+        if let Some(previous) = previous.filter(|previous| !self.is_stream(previous)) {
+            self.tell(PathNews::Left(previous));
+        }
+        if !self.is_stream(&path) {
             self.tell(PathNews::Nominated(path));
         }
+    }
+
+    /// The path of a connection, not of datagrams.
+    pub fn is_stream(&self, path: &Path) -> bool {
+        path.local >= self.streams_from
     }
 
     /// The next news for the other workers on our port.

@@ -47,7 +47,7 @@ impl Engine {
             let after = state.path;
             self.demux.learn(link, path);
             if after != before {
-                self.demux.nominated(path);
+                self.demux.nominated(path, before);
             }
         }
         self.receive_control(now, link, path, datagram);

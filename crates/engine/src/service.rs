@@ -96,10 +96,12 @@ impl Engine {
                 // str0m follows nominations alone; where the media goes, there the client is
                 Some(in_use) => path = in_use,
                 // before anybody nominated a pair, DTLS shows which one works
+                // a connection that was closed is no path, whatever str0m still thinks of it
+                None if self.demux.is_stream(&path) && self.demux.by_path(&path) != Some(link) => return,
                 None => {
                     state.path = Some(path);
                     self.demux.learn(link, path);
-                    self.demux.nominated(path);
+                    self.demux.nominated(path, None);
                 }
             }
         }

@@ -87,7 +87,7 @@ impl Room {
         self.data_tracks.insert(track, DataTrack { publisher: index, info: info.clone() });
         self.command(Command::AddDataTrack { session, track: self.data_track_key(track), handle });
         self.signal(index, Message::PublishDataTrackResponse(pb::PublishDataTrackResponse { info: Some(info) }));
-        self.tell(now, index, Audience::Everybody, Pace::AtOnce);
+        self.tell(now, index, Audience::Everybody, Pace::Repeatable);
     }
 
     pub(crate) fn handle_unpublish_data_track(&mut self, now: Instant, index: u32, request: pb::UnpublishDataTrackRequest) {
@@ -96,7 +96,7 @@ impl Room {
             return self.refuse(index, 0, Reason::NotFound, "there is no such track", Request::UnpublishDataTrack(request));
         };
         self.end_data_track(track);
-        self.tell(now, index, Audience::Everybody, Pace::AtOnce);
+        self.tell(now, index, Audience::Everybody, Pace::Repeatable);
     }
 
     fn check_data_track(&self, index: u32, request: &pb::PublishDataTrackRequest) -> Result<u16, (Reason, &'static str)> {

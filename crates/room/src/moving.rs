@@ -34,6 +34,9 @@ impl Room {
         }
         let Some(connection) = participant.connection else { return refuse("the participant is reconnecting, try again") };
         let mut token = participant.refreshed_grants();
+        // what the token allowed beyond being in a room was meant for the old one
+        (token.video.room_admin, token.video.room_record) = (false, false);
+        token.video.destination_room = String::new();
         token.video.room = to.room.name.clone();
         let response = pb::RoomMovedResponse {
             room: Some(to.room),

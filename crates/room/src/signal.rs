@@ -71,7 +71,11 @@ impl Room {
     /// Who may subscribe to the participant's tracks.
     fn handle_subscription_permission(&mut self, index: u32, permission: pb::SubscriptionPermission) {
         let Some(participant) = self.participants.get_mut(&index) else { return };
-        participant.allowance = Allowance::new(permission);
+        let allowance = Allowance::new(permission);
+        if participant.allowance == allowance {
+            return;
+        }
+        participant.allowance = allowance;
         self.reconcile_own_tracks(index);
         self.reconcile_own_data_tracks(index);
     }

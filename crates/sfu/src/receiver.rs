@@ -111,6 +111,8 @@ pub struct Receiver {
 #[derive(Debug)]
 struct LayerState {
     ssrc: u32,
+    /// The round of numbers in which the first packet of a further source lies.
+    continues: Option<u64>,
     sequence: SequenceUnwrapper,
     timestamp: TimestampUnwrapper,
     ring: Ring,
@@ -143,9 +145,12 @@ impl Receiver {
         if slot.as_ref().is_some_and(|state| state.ssrc == ssrc) {
             return;
         }
+        // another source counts on where the last one ended, so that no number means two packets: here and on other workers
+        let continues = slot.as_ref().and_then(|state| state.sequence.highest()).map(|highest| ((highest >> 16) + 2) << 16);
         let ring = if self.config.kind == MediaKind::Video { VIDEO_RING } else { AUDIO_RING };
         *slot = Some(Box::new(LayerState {
             ssrc,
+            continues,
             sequence: SequenceUnwrapper::new(),
             timestamp: TimestampUnwrapper::new(),
             ring: Ring::new(ring),
@@ -192,10 +197,14 @@ impl Receiver {
         let nack = self.config.nack;
         let rate = self.config.clock_rate;
         let state = self.layers.get_mut(usize::from(layer.0))?.as_mut()?;
+        let is_other_source = state.continues.take().map(|round| {
+            state.sequence = SequenceUnwrapper::starting_at(round + u64::from(sequence) - 1);
+        });
         let ext_seq = state.sequence.peek(sequence);
         // it is authentic, so it is the publisher itself that jumps
-        let restarted = !repaired && state.sequence.highest().is_some_and(|highest| ext_seq > highest + u64::from(DROPOUT_MAX));
-        if restarted {
+        let jumped = !repaired && state.sequence.highest().is_some_and(|highest| ext_seq > highest + u64::from(DROPOUT_MAX));
+        let restarted = jumped || is_other_source.is_some();
+        if jumped {
             state.restart(rate);
         }
         if state.ring.contains(ext_seq) {

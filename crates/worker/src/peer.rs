@@ -124,16 +124,19 @@ impl Peers {
         }
     }
 
-    /// A datagram of another worker's client; where there is no room it is lost, as datagrams are.
+    /// A datagram of another worker's client; where there is no room it is lost, as datagrams are. Nothing of it is proven, so it gets
+    /// a part of the lane only: strangers must not crowd out media that crosses.
     pub fn pass_on(&mut self, foreign: Foreign) {
-        if let Some(peer) = self.to.iter_mut().find(|peer| peer.key.index == foreign.worker) {
+        let peer = self.to.iter_mut().find(|peer| peer.key.index == foreign.worker);
+        if let Some(peer) = peer.filter(|peer| peer.lane.len() < RELAY_MAX / 4) {
             peer.has_new |= peer.lane.try_send(Mail::Datagram(foreign)).is_ok();
         }
     }
 
     /// To every other worker with the next [`Peers::send`].
     pub fn tell_path(&mut self, news: PathNews) {
-        for peer in &mut self.to {
+        // bounded: a client that changes its address without end must not fill our memory, and what is not told is only slower
+        for peer in self.to.iter_mut().filter(|peer| peer.waiting.len() < RELAY_MAX) {
             peer.post(Mail::Path(news));
         }
     }
@@ -161,7 +164,7 @@ impl Peers {
                     }
                     Mail::Path(news) => {
                         if let Some(shared) = &mut shared {
-                            shared.handle_news(peer.key.index, news);
+                            shared.handle_news(engine, peer.key.index, news);
                         }
                     }
                 }

@@ -41,7 +41,7 @@ pub(crate) struct SharedPort {
     connected: Slab<Connected>,
     by_path: HashMap<Path, usize>,
     readable: VecDeque<usize>,
-    foreign: Vec<Foreign>,
+    foreign: VecDeque<Foreign>,
 }
 
 struct Connected {
@@ -59,7 +59,7 @@ impl SharedPort {
             connected: Slab::new(),
             by_path: HashMap::new(),
             readable: VecDeque::new(),
-            foreign: Vec::new(),
+            foreign: VecDeque::new(),
         }
     }
 
@@ -69,11 +69,15 @@ impl SharedPort {
     }
 
     pub fn poll_foreign(&mut self) -> Option<Foreign> {
-        self.foreign.pop()
+        self.foreign.pop_front()
     }
 
-    /// What another worker tells of its clients' addresses.
-    pub fn handle_news(&mut self, from: u16, news: PathNews) {
+    /// What another worker tells of its clients' addresses. Who has moved to it is not ours any more.
+    pub fn handle_news(&mut self, engine: &mut Engine, from: u16, news: PathNews) {
+        if let PathNews::Proven(path) = news {
+            engine.handle_path_closed(&path);
+            self.close(&path);
+        }
         match news {
             PathNews::Proven(path) if self.owners.len() < OWNERS_MAX => drop(self.owners.insert(path, from)),
             PathNews::Released(path) if self.owners.get(&path) == Some(&from) => drop(self.owners.remove(&path)),
@@ -91,6 +95,10 @@ impl SharedPort {
         match news {
             PathNews::Nominated(path) => {
                 self.connect(path, bases);
+                false
+            }
+            PathNews::Left(path) => {
+                self.close(&path);
                 false
             }
             PathNews::Released(path) => {
@@ -174,7 +182,7 @@ impl SharedPort {
 fn set_aside(
     own: u16,
     owners: &HashMap<Path, u16>,
-    foreign: &mut Vec<Foreign>,
+    foreign: &mut VecDeque<Foreign>,
     engine: &Engine,
     path: Path,
     datagram: &[u8],
@@ -189,7 +197,7 @@ fn set_aside(
     };
     let is_foreign = owner != own && datagram.len() <= HANDOVER_MAX;
     if is_foreign {
-        foreign.push(Foreign { worker: owner, path, bytes: datagram.to_vec() });
+        foreign.push_back(Foreign { worker: owner, path, bytes: datagram.to_vec() });
     }
     is_foreign
 }
@@ -246,7 +254,7 @@ mod tests {
     #[test]
     fn what_is_anothers_is_set_aside() {
         let base = bind(0);
-        let (engine, (_poll, mut port)) = (engine(0, &base), shared(0));
+        let (mut engine, (_poll, mut port)) = (engine(0, &base), shared(0));
         let path = Path { local: 0, remote: SocketAddr::from(([127, 0, 0, 1], 9)) };
         assert!(!port.set_aside(&engine, path, &check(0)), "our own");
         assert!(port.set_aside(&engine, path, &check(1)));
@@ -254,14 +262,14 @@ mod tests {
         // media of an address that nobody has proven is nobody's
         let media = [0x80u8; 40];
         assert!(!port.set_aside(&engine, path, &media));
-        port.handle_news(2, PathNews::Proven(path));
+        port.handle_news(&mut engine, 2, PathNews::Proven(path));
         assert!(port.set_aside(&engine, path, &media));
         assert_eq!(port.poll_foreign().map(|foreign| foreign.worker), Some(2));
-        port.handle_news(1, PathNews::Released(path));
+        port.handle_news(&mut engine, 1, PathNews::Released(path));
         assert!(port.set_aside(&engine, path, &media), "only its owner gives it up");
-        port.handle_news(2, PathNews::Released(path));
+        port.handle_news(&mut engine, 2, PathNews::Released(path));
         assert!(!port.set_aside(&engine, path, &media));
-        port.handle_news(2, PathNews::Proven(path));
+        port.handle_news(&mut engine, 2, PathNews::Proven(path));
         port.forget(2);
         assert!(!port.set_aside(&engine, path, &media));
     }

@@ -1,7 +1,7 @@
 //! Reliable messages of one sender, kept for receivers that lose their connection and resume: each says by sync_state which of the
 //! sender's sequence numbers it had last, and gets what came after.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -69,7 +69,10 @@ impl Room {
     pub(crate) fn replay_data(&mut self, now: Instant, index: u32, states: &[pb::DataChannelReceiveState]) {
         let session = self.session_key(index);
         let mut missed = Vec::new();
-        for state in states.iter().take(RECEIVE_STATES_MAX) {
+        // one that names a sender again and again gets its messages once
+        let mut named = BTreeSet::new();
+        let states = states.iter().take(RECEIVE_STATES_MAX).filter(|state| named.insert(state.publisher_sid.as_str()));
+        for state in states {
             let sender = self.by_sid.get(&state.publisher_sid).and_then(|sender| self.participants.get(sender));
             missed.extend(sender.into_iter().flat_map(|sender| sender.replay.missed(now, session, state.last_seq)).cloned());
         }

@@ -36,7 +36,9 @@ fn from_publication_to_end() {
     let mut scene = Scene::new();
     scene.active("ann").active("ben").active("cid").forget();
     publish(&mut scene, "ann", 7, "pose");
+    scene.wait(0.2);
     publish(&mut scene, "ann", 8, "state");
+    scene.wait(0.2);
     let (pose, state) = (scene.data_track_sid("pose"), scene.data_track_sid("state"));
     scene.note("each subscriber has handles of its own");
     ask(&mut scene, "ben", state.clone(), true, None);
@@ -53,6 +55,7 @@ fn from_publication_to_end() {
     ask(&mut scene, "ann", pose, true, None);
     scene.note("one ends, and the other one with its publisher");
     unpublish(&mut scene, "ann", 7);
+    scene.wait(0.2);
     scene.signal("ann", Message::Leave(pb::LeaveRequest::default()));
     assert_snapshot!(scene.finish());
 }
@@ -63,6 +66,7 @@ fn refused() {
     scene.active("ann");
     scene.join("mute", |join| join.claims.video = grant(|grant| grant.can_publish_data = Some(false))).connected("mute").forget();
     publish(&mut scene, "ann", 1, "a");
+    scene.wait(0.2);
     publish(&mut scene, "ann", 0, "b");
     publish(&mut scene, "ann", 65_536, "b");
     publish(&mut scene, "ann", 2, "");
@@ -86,6 +90,7 @@ fn permissions_decide() {
     let mut scene = Scene::new();
     scene.active("ann").active("ben").forget();
     publish(&mut scene, "ann", 1, "pose");
+    scene.wait(0.2);
     let pose = scene.data_track_sid("pose");
     ask(&mut scene, "ben", pose.clone(), true, None);
     scene.note("the subscriber's own");

@@ -116,3 +116,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn another_source_of_a_layer_counts_on_and_is_a_new_start() {
+    let (mut scene, now) = (Scene::new(), Instant::now());
+    let last = scene.handle(now, &rtp(60_000, 1000, true), false).unwrap();
+    scene.receiver.bind_layer(Layer(0), 8);
+    let first = scene.handle(now + MS, &rtp(5, 77, true), false).unwrap();
+    assert!(first.restarted && first.ext_seq > last.ext_seq && first.ext_seq as u16 == 5);
+    let next = scene.handle(now + MS * 2, &rtp(6, 77, false), false).unwrap();
+    assert!(!next.restarted && next.ext_seq == first.ext_seq + 1);
+}
