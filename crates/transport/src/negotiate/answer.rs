@@ -78,7 +78,7 @@ impl Negotiation {
                     }
                     (true, None) => {
                         lost = sender.map(|sender| sender.state = SenderState::Failed);
-                        Use::Idle
+                        next_use(&offered, hint, None, &self.config.publish, rules)
                     }
                     // the peer took the section of a sender away: the sender waits for another
                     (false, _) => {

@@ -57,6 +57,24 @@ fn sections_outside_the_bundle_are_refused() {
 }
 
 #[test]
+fn a_section_of_ours_that_lost_its_codecs_is_refused() {
+    let offer = fixture!("firefox_like");
+    let mut n = single();
+    n.add_sender(spec(1, Codec::Vp8, "")).unwrap();
+    n.accept_offer(offer, |_| None).unwrap();
+    let (at, _) = n.sections().iter().enumerate().find(|(_, section)| matches!(section.use_, Use::Send(_))).unwrap();
+    let lines = offer.split("\r\n").scan(0, |sections, line| {
+        *sections += usize::from(line.starts_with("m="));
+        let is_ours = *sections == at + 1 && line.starts_with("a=rtpmap");
+        Some(if is_ours { "a=x" } else { line })
+    });
+    n.accept_offer(&lines.collect::<Vec<_>>().join("\r\n"), |_| None).unwrap();
+    check_form(&n.answer());
+    assert!(n.sections()[at].use_ == Use::Rejected);
+    assert!(n.is_failed(1));
+}
+
+#[test]
 fn lists_are_bounded() {
     let ssrcs: String =
         (0..5000).map(|ssrc| format!("a=ssrc:{ssrc} cname:x\r\na=ssrc-group:FID {ssrc} {}\r\n", ssrc + 9000)).collect();
