@@ -3,6 +3,7 @@
 //! A room is made by the first join or by CreateRoom and leaves the table before its task ends; who meets a room that is just
 //! ending is handed back what he sent and tries again with a new one.
 
+mod forwarding;
 pub(crate) mod phase;
 pub(crate) mod refresh;
 pub(crate) mod revocation;
@@ -54,6 +55,17 @@ pub(crate) enum Mail {
     Api {
         call: Box<ApiCall>,
         answer: oneshot::Sender<Result<ApiReply, ApiError>>,
+    },
+    /// A participant is to be shown in another room, too.
+    Forward {
+        identity: String,
+        to: String,
+        answer: oneshot::Sender<forwarding::Lending>,
+    },
+    /// A participant of another room is to be shown here.
+    Show {
+        showing: Box<forwarding::Showing>,
+        answer: oneshot::Sender<Result<(), ApiError>>,
     },
     /// The server stops: so many are told to come back.
     SendAway {

@@ -59,13 +59,15 @@ impl Room {
             ApiCall::MutePublishedTrack(mute) => self.mute_published_track(now, &mute),
             ApiCall::UpdateParticipant(update) => self.update_participant(now, update),
             ApiCall::UpdateSubscriptions(update) => {
-                let index = self.find(&update.identity)?;
+                let index = self.find_own(&update.identity)?;
                 let in_participants = update.participant_tracks.iter().flat_map(|tracks| &tracks.track_sids);
                 let sids = update.track_sids.iter().chain(in_participants);
                 self.update_subscriptions(now, index, sids, update.subscribe);
                 Ok(ApiReply::Done)
             }
             ApiCall::SendData(send) => self.send_data(now, send),
+            ApiCall::Forward { identity } => self.forward_participant(&identity),
+            ApiCall::Show(forwarded) => self.show_participant(now, *forwarded),
             ApiCall::Move { identity, to } => self.move_participant(now, &identity, to),
             ApiCall::UpdateMetadata { metadata } => self.update_room_metadata(now, metadata),
         }
@@ -101,7 +103,7 @@ impl Room {
     }
 
     fn mute_published_track(&mut self, now: Instant, mute: &pb::MuteRoomTrackRequest) -> Answer {
-        let index = self.find(&mute.identity)?;
+        let index = self.find_own(&mute.identity)?;
         if !mute.muted && !self.config.enable_remote_unmute {
             return Err(ApiError::FailedPrecondition("remote unmute not enabled".to_owned()));
         }
@@ -113,7 +115,7 @@ impl Room {
     }
 
     fn update_participant(&mut self, now: Instant, update: pb::UpdateParticipantRequest) -> Answer {
-        let index = self.find(&update.identity)?;
+        let index = self.find_own(&update.identity)?;
         self.change_metadata(now, index, &update.name, &update.metadata, &update.attributes)
             .map_err(|Exceeds(message)| ApiError::InvalidArgument(message.to_owned()))?;
         if let Some(permission) = update.permission {

@@ -119,7 +119,9 @@ impl Room {
     /// the worker holds it until the channel is open.
     fn data_destinations(&self, sender: Option<u32>, route: &Route<'_>) -> SmallVec<[SessionKey; 4]> {
         let wants = |participant: &Participant| {
-            participant.permission.can_subscribe && (route.value != Value::Metrics || participant.permission.can_subscribe_metrics)
+            !participant.is_forwarded()
+                && participant.permission.can_subscribe
+                && (route.value != Value::Metrics || participant.permission.can_subscribe_metrics)
         };
         if route.destination_identities.is_empty() && route.destination_sids.is_empty() {
             let others = self.participants.iter().filter(|(other, _)| Some(**other) != sender);

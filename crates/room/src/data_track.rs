@@ -26,6 +26,8 @@ const REQUEST_BYTES_MAX: usize = 1024;
 /// A published data track.
 #[derive(Debug)]
 pub struct DataTrack {
+    /// Of this room, or of another one whose participant is shown here.
+    pub key: DataTrackKey,
     /// The publisher's index.
     pub publisher: u32,
     pub info: pb::DataTrackInfo,
@@ -79,13 +81,9 @@ impl Room {
             frame_encoding: request.frame_encoding,
             schema: request.schema,
         };
-        let track = self.next_data_track();
-        let Some(participant) = self.participants.get_mut(&index) else { return };
-        participant.data_tracks.published.insert(handle, track);
-        let session = participant.session;
-        self.data_tracks_by_sid.insert(info.sid.clone(), track);
-        self.data_tracks.insert(track, DataTrack { publisher: index, info: info.clone() });
-        self.command(Command::AddDataTrack { session, track: self.data_track_key(track), handle });
+        let track = DataTrackKey { room: self.key, index: self.next_data_track };
+        self.add_data_track(index, track, info.clone());
+        self.command(Command::AddDataTrack { session: self.session_key(index), track, handle });
         self.signal(index, Message::PublishDataTrackResponse(pb::PublishDataTrackResponse { info: Some(info) }));
         self.tell(now, index, Audience::Everybody, Pace::Repeatable);
     }
@@ -128,16 +126,51 @@ impl Room {
 
     /// LiveKit: ParticipantInfo.data_tracks.
     pub(crate) fn data_track_infos(&self, index: u32) -> Vec<pb::DataTrackInfo> {
+        self.data_tracks_of(index).map(|track| track.info.clone()).collect()
+    }
+
+    /// Those a participant publishes, by handle.
+    pub(crate) fn data_tracks_of(&self, index: u32) -> impl Iterator<Item = &DataTrack> {
         let published = self.participants.get(&index).map(|participant| participant.data_tracks.published.values());
-        published.into_iter().flatten().filter_map(|track| Some(self.data_tracks.get(track)?.info.clone())).collect()
+        published.into_iter().flatten().filter_map(|track| self.data_tracks.get(track))
+    }
+
+    pub(crate) fn data_track_indices(&self, index: u32) -> Vec<u32> {
+        let published = self.participants.get(&index).map(|participant| participant.data_tracks.published.values());
+        published.into_iter().flatten().copied().collect()
+    }
+
+    /// A track that is published from now on, under the next index.
+    pub(crate) fn add_data_track(&mut self, index: u32, key: DataTrackKey, info: pb::DataTrackInfo) {
+        let track = self.next_data_track();
+        let Some(participant) = self.participants.get_mut(&index) else { return };
+        let Ok(handle) = u16::try_from(info.pub_handle) else { return };
+        participant.data_tracks.published.insert(handle, track);
+        self.data_tracks_by_sid.insert(info.sid.clone(), track);
+        self.data_tracks.insert(track, DataTrack { key, publisher: index, info });
     }
 
     /// Ends one track and says so to its publisher. The caller tells the participant's change.
-    fn end_data_track(&mut self, track: u32) {
+    pub(crate) fn end_data_track(&mut self, track: u32) {
+        let is_own = self.data_tracks.get(&track).is_some_and(|track| track.key.room == self.key);
+        if !is_own {
+            self.end_data_subscriptions(track);
+        }
         let Some(ended) = self.forget_data_track(track) else { return };
-        self.command(Command::RemoveDataTrack { track: self.data_track_key(track) });
+        if !is_own {
+            return;
+        }
+        self.command(Command::RemoveDataTrack { track: ended.key });
         let info = Some(ended.info);
         self.signal(ended.publisher, Message::UnpublishDataTrackResponse(pb::UnpublishDataTrackResponse { info }));
+    }
+
+    /// In the media plane, one by one.
+    pub(crate) fn end_data_subscriptions(&mut self, track: u32) {
+        let subscribers: Vec<u32> = self.participants.keys().copied().collect();
+        for subscriber in subscribers {
+            self.unwant_data_track(subscriber, track);
+        }
     }
 
     /// Out of all lists; nobody is told.
@@ -162,10 +195,6 @@ impl Room {
         let index = self.next_data_track;
         self.next_data_track = index.wrapping_add(1);
         index
-    }
-
-    fn data_track_key(&self, index: u32) -> DataTrackKey {
-        DataTrackKey { room: self.key, index }
     }
 }
 
@@ -216,14 +245,15 @@ impl Room {
         let Some(wanted) = participant.data_tracks.wanted.remove(&track) else { return };
         if wanted.handle.is_some() {
             let session = participant.session;
-            self.command(Command::UnsubscribeDataTrack { session, track: self.data_track_key(track) });
+            let Some(track) = self.data_tracks.get(&track).map(|track| track.key) else { return };
+            self.command(Command::UnsubscribeDataTrack { session, track });
         }
     }
 
     /// Brings a wanted track to what is allowed now; with `again` what is so already is said once more.
     fn reconcile_data_track(&mut self, index: u32, track: u32, again: bool) {
-        let key = self.data_track_key(track);
         let Some(source) = self.data_tracks.get(&track) else { return };
+        let key = source.key;
         let Some(publisher) = self.participants.get(&source.publisher) else { return };
         let Some(participant) = self.participants.get(&index) else { return };
         let is_allowed = participant.permission.can_subscribe

@@ -25,13 +25,16 @@ impl Room {
     pub(crate) fn remove(&mut self, now: Instant, index: u32, departure: Departure) {
         let Some(mut info) = self.participant_info(index) else { return };
         self.end_signalling(now, index, departure);
+        let was_shown = self.stop_showing(index);
         let Some(mut participant) = self.participants.remove(&index) else { return };
         self.by_identity.remove(&participant.identity);
         self.by_sid.remove(&participant.sid);
         self.repeating.remove(&index);
         self.timers.cancel_participant(index);
         self.end_rpcs(index);
-        self.command(Command::RemoveSession { session: participant.session });
+        if !was_shown {
+            self.command(Command::RemoveSession { session: participant.session });
+        }
 
         participant.touch();
         info.version = participant.version;
@@ -39,6 +42,7 @@ impl Room {
         info.disconnect_reason = departure.reason as i32;
         let tracks = std::mem::take(&mut info.tracks);
         info.data_tracks.clear();
+        self.end_forwarding(index, participant.session, &info);
         if !self.is_closed && !self.is_leaving && !participant.permission.hidden {
             self.note_departure(now, &info);
             self.tell_departure(now, info.clone());
@@ -88,12 +92,12 @@ impl Room {
         let Some(track) = self.tracks.get(&index) else { return false };
         let (key, publisher, published) = (track.key, track.publisher, track.published);
         let (cid, info) = (track.cid.clone(), track.info.clone());
-        for subscriber in track.subscribers.clone() {
-            let session = self.session_key(subscriber);
-            self.command(Command::Unsubscribe { session, track: key });
-        }
+        self.end_subscriptions(index);
         self.forget_track(index);
-        self.command(Command::RemoveTrack { track: key });
+        // another room's is not ours to end
+        if key.room == self.key {
+            self.command(Command::RemoveTrack { track: key });
+        }
         if let Some(participant) = self.participants.get_mut(&publisher) {
             participant.tracks.remove(&index);
             if by == EndedBy::Server && participant.client.knows_track_unpublished() {
@@ -109,6 +113,16 @@ impl Room {
         published
     }
 
+    /// In the media plane; who wanted the track goes on wanting it.
+    pub(crate) fn end_subscriptions(&mut self, index: u32) {
+        let Some(track) = self.tracks.get_mut(&index) else { return };
+        let (key, subscribers) = (track.key, std::mem::take(&mut track.subscribers));
+        for subscriber in subscribers {
+            let session = self.session_key(subscriber);
+            self.command(Command::Unsubscribe { session, track: key });
+        }
+    }
+
     /// The client took a track away.
     pub(crate) fn handle_track_ended(&mut self, now: Instant, index: u32) {
         let Some(publisher) = self.tracks.get(&index).map(|track| track.publisher) else { return };
@@ -121,6 +135,7 @@ impl Room {
     fn forget_track(&mut self, index: u32) {
         let Some(track) = self.tracks.remove(&index) else { return };
         self.tracks_by_sid.remove(&track.info.sid);
+        self.forget_shown_track(track.key);
         for participant in self.participants.values_mut() {
             participant.subscriptions.remove(&index);
             participant.denied.remove(&index);

@@ -1,8 +1,9 @@
 //! What can happen to a room.
 
-use sluicegate_contract::Event;
+use sluicegate_contract::{Event, SessionKey};
 use sluicegate_proto::{pb, token::Claims};
 
+use crate::forwarding::Forwarded;
 use crate::moving::Destination;
 
 /// One signalling connection (WebSocket) of a client; never used again in the life of the process.
@@ -26,6 +27,10 @@ pub enum Input {
     Api { request: RequestId, call: Box<ApiCall> },
     /// The media plane reports.
     Media(Event),
+    /// A participant of another room, which is shown here, has changed or left.
+    Forwarded(Box<Forwarded>),
+    /// Nothing more will come of it, and it did not say so: its room is gone.
+    ForwardingEnded { source: SessionKey },
     /// The server is stopping: the first so many are told to join anew, soon and elsewhere.
     SendAway { at_most: usize },
     /// The server is stopping: so are all that are left, and the room is over.
@@ -97,4 +102,10 @@ pub enum ApiCall {
         identity: String,
         to: Destination,
     },
+    /// The participant is to be shown in another room, too. Answered by `ApiReply::Forwarded`.
+    Forward {
+        identity: String,
+    },
+    /// A participant of another room is to be shown here.
+    Show(Box<Forwarded>),
 }

@@ -19,6 +19,7 @@ mod client;
 mod data;
 mod data_track;
 mod departure;
+mod forwarding;
 mod media;
 mod moving;
 mod participant;
@@ -32,8 +33,10 @@ mod track;
 mod update;
 
 pub use config::RoomConfig;
+pub use forwarding::Forwarded;
 pub use input::Input;
 pub use moving::Destination;
 pub use output::Output;
+pub use permission::Allowance;
 pub use room::Room;
 pub use saved::Saved;

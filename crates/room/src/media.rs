@@ -84,7 +84,7 @@ impl Room {
 
     fn description(&self, kind: &str, sdp: Box<str>, id: u32, mids: &[MidTrack]) -> pb::SessionDescription {
         let sid = |entry: &MidTrack| {
-            let track = self.tracks.get(&entry.track.index)?;
+            let track = self.tracks.get(&self.track_index(entry.track)?)?;
             Some((entry.mid.to_string(), track.info.sid.clone()))
         };
         let mid_to_track_id: HashMap<String, String> = mids.iter().filter_map(sid).collect();

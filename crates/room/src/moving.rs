@@ -22,7 +22,7 @@ pub struct Destination {
 
 impl Room {
     pub(crate) fn move_participant(&mut self, now: Instant, identity: &str, to: Destination) -> Result<ApiReply, ApiError> {
-        let index = self.find(identity)?;
+        let index = self.find_own(identity)?;
         let refuse = |why: &str| Err(ApiError::FailedPrecondition(why.to_owned()));
         let Some(participant) = self.participants.get(&index) else { return refuse("the participant has just left") };
         if !participant.client.knows_moving() {

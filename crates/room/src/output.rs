@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use sluicegate_contract::Command;
+use sluicegate_contract::{Command, SessionKey};
 use sluicegate_proto::{grant::VideoGrant, pb};
 use smallvec::SmallVec;
 
+use crate::forwarding::Forwarded;
 use crate::input::{ConnectionKey, RequestId};
 
 /// One effect. Effects are carried out in the order in which they are polled.
@@ -44,6 +45,12 @@ pub enum Output {
         request: RequestId,
         answer: Result<ApiReply, ApiError>,
     },
+    /// A participant that other rooms show has changed, or (DISCONNECTED) left.
+    Forwarded(Box<Forwarded>),
+    /// A participant of another room, by its session there, is not shown here any more.
+    ForwardingEnded {
+        source: SessionKey,
+    },
     /// The room as ListRooms shows it, whenever that changed.
     Snapshot(Box<pb::Room>),
     /// A fact for webhooks and logs.
@@ -78,6 +85,8 @@ pub enum ApiReply {
     Room(Box<pb::Room>),
     Participants(Vec<pb::ParticipantInfo>),
     Participant(Box<pb::ParticipantInfo>),
+    /// The first description; the next ones are `Output::Forwarded`.
+    Forwarded(Box<Forwarded>),
     Track(Option<Box<pb::TrackInfo>>),
     /// What a called method returned.
     Payload(String),

@@ -72,6 +72,8 @@ pub struct Participant {
     pub last_data_sequence: u32,
     pub replay: crate::data::Replay,
     pub data_tracks: crate::data_track::DataTracks,
+    /// It is one of another room, shown here: it has neither signalling nor a session of its own.
+    pub forwarded_from: Option<SessionKey>,
     /// Tracks wanted that are not there (yet), by SID.
     pub unresolved: BTreeMap<String, Unresolved>,
 }
@@ -110,6 +112,52 @@ impl Departure {
 }
 
 impl Participant {
+    /// One that is nothing and may nothing yet.
+    pub fn new(session: SessionKey, sid: String, identity: String, client: Client) -> Self {
+        Self {
+            session,
+            sid,
+            identity,
+            name: String::new(),
+            metadata: String::new(),
+            attributes: BTreeMap::new(),
+            kind: pb::participant_info::Kind::Standard,
+            kind_details: Vec::new(),
+            kind_claim: String::new(),
+            grant: VideoGrant::default(),
+            permission: pb::ParticipantPermission::default(),
+            token_expiry_secs: 0,
+            client,
+            joined_at_ms: 0,
+            version: 1,
+            told_at: None,
+            is_active: false,
+            is_publisher: false,
+            mode: SignalMode::V0,
+            disable_ice_lite: false,
+            subscriber_primary: false,
+            connection: None,
+            absence: Default::default(),
+            publisher_transport: None,
+            subscriber_transport: None,
+            is_failing: false,
+            offer_id: None,
+            tracks: BTreeSet::new(),
+            queued: BTreeMap::new(),
+            allowance: Allowance::Everyone,
+            auto_subscribe: false,
+            is_subscribing: false,
+            subscriptions: BTreeMap::new(),
+            denied: BTreeSet::new(),
+            quality: Default::default(),
+            last_data_sequence: 0,
+            replay: Default::default(),
+            data_tracks: Default::default(),
+            forwarded_from: None,
+            unresolved: BTreeMap::new(),
+        }
+    }
+
     pub fn touch(&mut self) {
         self.version = self.version.saturating_add(1);
     }
@@ -130,6 +178,10 @@ impl Participant {
     /// Publishers' subscription permissions do not bind agents and recorders.
     pub fn is_exempt_from_allowances(&self) -> bool {
         self.is_recorder() || self.is_agent()
+    }
+
+    pub fn is_forwarded(&self) -> bool {
+        self.forwarded_from.is_some()
     }
 
     /// The PeerConnection whose connection makes the participant active.

@@ -8,6 +8,8 @@ use sluicegate_contract::command::Fault;
 use sluicegate_contract::{Command, DataTrackKey, SessionKey, TrackKey, WorkerKey};
 use smallvec::SmallVec;
 
+use crate::forwarding::Forwarded;
+
 /// A room's share of the placement. Sessions are placed by the caller and stay where they are.
 #[derive(Debug, Default)]
 pub struct Placement {
@@ -23,6 +25,41 @@ struct DataTrack {
     session: SessionKey,
     /// Other workers that were asked to receive it.
     far: BTreeSet<WorkerKey>,
+}
+
+/// Where the tracks of a participant are that another room shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lent {
+    tracks: Vec<(TrackKey, WorkerKey)>,
+    data_tracks: Vec<(DataTrackKey, WorkerKey)>,
+}
+
+/// Tracks of other rooms.
+impl Placement {
+    /// What the other room's placement must know.
+    pub fn lend(&self, forwarded: &Forwarded) -> Lent {
+        let track = |key: &TrackKey| self.tracks.get(key).map(|(worker, _)| (*key, *worker));
+        let data_track = |key: &DataTrackKey| self.data_tracks.get(key).map(|track| (*key, track.worker));
+        Lent {
+            tracks: forwarded.tracks.iter().filter_map(|(key, ..)| track(key)).collect(),
+            data_tracks: forwarded.data_tracks.iter().filter_map(|(key, _)| data_track(key)).collect(),
+        }
+    }
+
+    /// The tracks of another room's participant, in place of what was lent of it before. Only subscriptions are routed by them: what
+    /// ends or mutes a track its own room says.
+    pub fn borrow(&mut self, source: SessionKey, lent: &Lent) {
+        self.give_back(source);
+        self.tracks.extend(lent.tracks.iter().map(|(track, worker)| (*track, (*worker, source))));
+        let data_track = |worker| DataTrack { worker, session: source, far: BTreeSet::new() };
+        self.data_tracks.extend(lent.data_tracks.iter().map(|(track, worker)| (*track, data_track(*worker))));
+    }
+
+    /// Nothing of that participant is here any more.
+    pub fn give_back(&mut self, source: SessionKey) {
+        self.tracks.retain(|_, (_, publisher)| *publisher != source);
+        self.data_tracks.retain(|_, track| track.session != source);
+    }
 }
 
 impl Placement {
@@ -215,6 +252,36 @@ mod tests {
         // once it is withdrawn nobody relays it
         routed(&mut placement, Command::RemoveTrack { track: track(7) });
         assert_eq!(routed(&mut placement, subscribe(2)), [(1, "Subscribe".to_owned())]);
+    }
+
+    #[test]
+    fn what_another_room_lends_is_found_and_never_ended() {
+        let (lender, mut borrower) = (placement(), Placement::default());
+        let far = |index| SessionKey { room: RoomKey(9), index };
+        borrower.place(far(1), A);
+        borrower.place(far(2), B);
+        let forwarded = Forwarded {
+            source: session(1),
+            info: Default::default(),
+            tracks: vec![(track(7), MediaKind::Audio, Default::default()), (track(8), MediaKind::Audio, Default::default())],
+            data_tracks: Vec::new(),
+            allowance: Default::default(),
+        };
+        let lent = lender.lend(&forwarded);
+        assert_eq!(lent.tracks, [(track(7), A)], "the other one is not there");
+        borrower.borrow(session(1), &lent);
+        let subscribe = |by| match subscribe(1) {
+            Command::Subscribe(subscribe) => Command::Subscribe(Box::new(Subscribe { session: far(by), ..*subscribe })),
+            other => other,
+        };
+        assert_eq!(routed(&mut borrower, subscribe(1)), [(0, "Subscribe".to_owned())]);
+        assert_eq!(routed(&mut borrower, subscribe(2)), [(1, "Subscribe from 0".to_owned())]);
+        assert_eq!(routed(&mut borrower, Command::RemoveSession { session: session(1) }), []);
+        borrower.borrow(session(1), &Lent::default());
+        assert!(borrower.tracks.is_empty());
+        borrower.borrow(session(1), &lent);
+        borrower.give_back(session(1));
+        assert!(borrower.tracks.is_empty());
     }
 
     #[test]

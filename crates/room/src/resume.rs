@@ -179,7 +179,7 @@ impl Room {
         let index = *self.by_identity.get(&join.identity)?;
         let participant = self.participants.get(&index)?;
         let is_same = resumed.participant_sid.is_empty() || resumed.participant_sid == participant.sid;
-        let is_alive = participant.mode == join.mode && !participant.has_closed();
+        let is_alive = participant.mode == join.mode && !participant.has_closed() && !participant.is_forwarded();
         let absence = &participant.absence;
         let is_known = !absence.is_lost && absence.since.is_none_or(|since| self.departures.reach(since));
         (is_same && is_alive && is_known).then_some(index)

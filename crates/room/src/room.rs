@@ -17,6 +17,7 @@ use crate::client::codec_message;
 use crate::config::RoomConfig;
 use crate::data::Passed;
 use crate::data_track::DataTrack;
+use crate::forwarding::Forwards;
 use crate::input::{ConnectionKey, Input};
 use crate::output::{Happened, Output};
 use crate::participant::{Departure, Participant};
@@ -84,6 +85,7 @@ pub struct Room {
     /// Identities that asked to be connected over TCP, over all their stays (LiveKit: the ICE configuration of an identity).
     pub(crate) tcp_only: BTreeSet<String>,
     pub(crate) rpcs: Rpcs,
+    pub(crate) forwards: Forwards,
 }
 
 impl Room {
@@ -150,6 +152,7 @@ impl Room {
             departures: Departures::default(),
             tcp_only: BTreeSet::new(),
             rpcs: Rpcs::default(),
+            forwards: Forwards::default(),
         };
         room.configure(&create);
         room.said_at_creation = Some(create);
@@ -165,6 +168,8 @@ impl Room {
             Input::SignalClosed { connection } => self.handle_signal_closed(now, connection),
             Input::Api { request, call } => self.handle_api(now, request, *call),
             Input::Media(event) => self.handle_media(now, event),
+            Input::Forwarded(forwarded) => self.handle_forwarded(now, *forwarded),
+            Input::ForwardingEnded { source } => self.handle_forwarding_ended(now, source),
             Input::SendAway { at_most } => self.send_away(now, at_most),
             Input::Shutdown => self.close(now, COME_BACK),
         }
@@ -325,6 +330,7 @@ impl Room {
             };
             self.timers.set(Reason::Empty, at.max(now));
         }
+        self.describe_forwarded();
         if std::mem::take(&mut self.is_snapshot_due) {
             self.note_saved();
             let info = self.room_info();

@@ -70,7 +70,7 @@ impl Room {
     }
 
     fn start_rpc(&mut self, now: Instant, request: RequestId, call: pb::PerformRpcRequest) -> Result<(), ApiError> {
-        let callee = self.find(&call.destination_identity)?;
+        let callee = self.find_own(&call.destination_identity)?;
         if call.payload.len() > RPC_PAYLOAD_BYTES_MAX {
             return Err(error(code::REQUEST_TOO_LARGE, "Request payload too large", ""));
         }

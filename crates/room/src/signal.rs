@@ -76,6 +76,7 @@ impl Room {
             return;
         }
         participant.allowance = allowance;
+        self.describe_again(index);
         self.reconcile_own_tracks(index);
         self.reconcile_own_data_tracks(index);
     }

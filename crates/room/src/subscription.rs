@@ -216,8 +216,8 @@ impl Room {
             let changed = subscription.settings.disabled != settings.disabled;
             subscription.settings = pb::UpdateTrackSettings { track_sids: Vec::new(), ..settings.clone() };
             if changed && subscription.state.is_live() {
-                let (track, disabled) = (self.track_key(track), settings.disabled);
-                self.command(Command::ConfigureSubscription { session, track, disabled });
+                let Some(track) = self.tracks.get(&track).map(|track| track.key) else { continue };
+                self.command(Command::ConfigureSubscription { session, track, disabled: settings.disabled });
             }
         }
     }
@@ -233,13 +233,14 @@ impl Room {
 
     /// The media plane bound a subscription; the publisher hears of its first subscriber.
     pub(crate) fn subscription_bound(&mut self, session: SessionKey, key: TrackKey) {
+        let Some(at) = self.track_index(key) else { return };
         let Some(participant) = self.participants.get_mut(&session.index) else { return };
-        let Some(subscription) = participant.subscriptions.get_mut(&key.index) else { return };
+        let Some(subscription) = participant.subscriptions.get_mut(&at) else { return };
         if subscription.state != State::Asked {
             return;
         }
         subscription.state = State::Bound;
-        let Some(track) = self.tracks.get_mut(&key.index) else { return };
+        let Some(track) = self.tracks.get_mut(&at) else { return };
         if !track.subscribed_told {
             track.subscribed_told = true;
             let (publisher, track_sid) = (track.publisher, track.info.sid.clone());
@@ -249,13 +250,14 @@ impl Room {
 
     /// The media plane cannot send a track to a subscriber.
     pub(crate) fn subscription_failed(&mut self, session: SessionKey, key: TrackKey, why: SubscriptionError) {
+        let Some(at) = self.track_index(key) else { return };
         let Some(participant) = self.participants.get_mut(&session.index) else { return };
-        let Some(subscription) = participant.subscriptions.get_mut(&key.index) else { return };
+        let Some(subscription) = participant.subscriptions.get_mut(&at) else { return };
         if !subscription.state.is_live() {
             return;
         }
         subscription.state = State::Failed;
-        let Some(track) = self.tracks.get_mut(&key.index) else { return };
+        let Some(track) = self.tracks.get_mut(&at) else { return };
         track.subscribers.remove(&session.index);
         let err = match why {
             SubscriptionError::CodecUnsupported => pb::SubscriptionError::SeCodecUnsupported,
@@ -327,10 +329,10 @@ impl Room {
     }
 
     fn unsubscribe(&mut self, index: u32, track: u32) {
-        if let Some(entry) = self.tracks.get_mut(&track) {
-            entry.subscribers.remove(&index);
-        }
-        let (session, track) = (self.session_key(index), self.track_key(track));
+        let session = self.session_key(index);
+        let Some(entry) = self.tracks.get_mut(&track) else { return };
+        entry.subscribers.remove(&index);
+        let track = entry.key;
         self.command(Command::Unsubscribe { session, track });
     }
 

@@ -13,6 +13,7 @@ use crate::config::{FEATURES_MAX, LAYERS_MAX, TRACK_CODECS_MAX, TRACK_TEXT_BYTES
 /// A track from its announcement (`add_track`) to its end.
 #[derive(Debug)]
 pub struct Track {
+    /// Of this room, or of another one whose participant is shown here.
     pub key: TrackKey,
     /// Index of the publishing participant.
     pub publisher: u32,
@@ -29,6 +30,13 @@ pub struct Track {
 }
 
 impl Track {
+    /// A published track of another room's participant, who is shown under the index `publisher` here.
+    pub fn shown(key: TrackKey, publisher: u32, kind: MediaKind, info: pb::TrackInfo) -> Self {
+        let subscribers = BTreeSet::new();
+        // its publisher is told in his own room
+        Self { key, publisher, kind, cid: String::new(), info, published: true, subscribers, subscribed_told: true }
+    }
+
     /// The media plane's part of the announcement.
     pub fn announcement(&self, session: SessionKey) -> AddTrack {
         let info = &self.info;

@@ -156,6 +156,8 @@ impl Room {
         let Some(participant) = self.participants.get_mut(&index) else { return };
         match participant.connection {
             Some(connection) => self.signal_many(SmallVec::from_elem(connection, 1), message),
+            // it has a client, but not here
+            None if participant.is_forwarded() => {}
             None => participant.absence.miss(message),
         }
     }

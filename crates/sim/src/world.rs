@@ -1,5 +1,6 @@
 //! Rooms (most tests need one) on one worker or several, their clients, and the networks between them.
 
+mod forwarding;
 mod signalling;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,7 +19,7 @@ use sluicegate_engine::{Certificate, Engine, EngineConfig, LocalAddress};
 use sluicegate_load::{Arrival, Client, ClientConfig, Output, PublishSpec};
 use sluicegate_proto::pb;
 use sluicegate_room::input::ConnectionKey;
-use sluicegate_room::output::Output as RoomOutput;
+use sluicegate_room::output::{ApiError, ApiReply, Output as RoomOutput};
 use sluicegate_room::placement::Placement;
 use sluicegate_room::{Input, Room, RoomConfig};
 
@@ -72,6 +73,10 @@ pub struct World {
     /// Whose each connection is, by its number less one.
     connections: Vec<usize>,
     pub closed: bool,
+    /// The rooms that show a participant of another one.
+    shown_in: BTreeMap<SessionKey, Vec<usize>>,
+    /// To the call of the API that was made last.
+    answer: Option<Result<ApiReply, ApiError>>,
     /// The event lane, from the workers to the rooms.
     pub lane: VecDeque<Event>,
     /// The control plane takes nothing from its lane.
@@ -116,6 +121,8 @@ impl World {
             nodes: Vec::new(),
             connections: Vec::new(),
             closed: false,
+            shown_in: BTreeMap::new(),
+            answer: None,
             lane: VecDeque::new(),
             is_stuck: false,
             clock,
@@ -342,6 +349,8 @@ impl World {
                         self.nodes[node].connection = None;
                     }
                 }
+                RoomOutput::Forwarded(forwarded) => self.carry_forwarded(&forwarded),
+                RoomOutput::ApiAnswer { answer, .. } => self.answer = Some(answer),
                 RoomOutput::Closed => self.closed = true,
                 _ => {}
             }

@@ -20,6 +20,7 @@ use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
+use super::forwarding::Forwards;
 use super::{JoinAnswer, JoinMail, Mail, Rooms, refresh, saved};
 use crate::auth::unix_secs;
 use crate::metrics::{Fact, Kind, Tally};
@@ -54,6 +55,7 @@ struct Task {
     /// What lives in the media plane on this room's behalf.
     sessions: HashMap<SessionKey, Tally>,
     placement: Placement,
+    forwards: Forwards,
     /// The worker that the room's sessions go to first.
     home: Option<WorkerKey>,
     /// Connections that were cut off because they did not keep up.
@@ -97,6 +99,7 @@ pub fn spawn(rooms: Rooms, name: String, key: RoomKey, room: Room, mailbox: Mail
         next_request: 0,
         sessions: HashMap::new(),
         placement: Placement::default(),
+        forwards: Forwards::default(),
         home: None,
         overrun: BTreeSet::new(),
         is_over: false,
@@ -106,7 +109,9 @@ pub fn spawn(rooms: Rooms, name: String, key: RoomKey, room: Room, mailbox: Mail
 }
 
 async fn run(mut task: Task, mut mailbox: Mailbox, registration: Registration) {
+    let mut shown = Vec::new();
     if let Err(broken) = task.live(&mut mailbox).await {
+        shown = task.forwards.origins();
         match broken {
             Broken::Panicked => {
                 task.rooms.0.metrics.count(Fact::Panic);
@@ -122,6 +127,7 @@ async fn run(mut task: Task, mut mailbox: Mailbox, registration: Registration) {
     }
     // Nobody finds the room any more; who has found it already gets back what he sent.
     task.rooms.0.table.remove(&task.name, task.key);
+    task.rooms.forward_again(shown, &task.name);
     let Mailbox { mut mails, events } = mailbox;
     drop(events);
     mails.close();
@@ -149,6 +155,7 @@ impl Task {
                     in_a_row += 1;
                     Some(Input::Media(event.ok_or(Broken::Overrun)?))
                 }
+                Some(news) = self.forwards.next() => Some(self.forwards.open(news, &mut self.placement)),
                 Some(mail) = mailbox.mails.recv() => {
                     in_a_row = 0;
                     let Some(input) = self.open(mail) else { continue };
@@ -208,10 +215,17 @@ impl Task {
                 Input::SignalClosed { connection }
             }
             Mail::Api { call, answer } => {
-                let request = RequestId(self.next_request);
-                self.next_request = self.next_request.wrapping_add(1);
+                let request = self.next_request();
                 self.asking.insert(request, answer);
                 Input::Api { request, call }
+            }
+            Mail::Forward { identity, to, answer } => {
+                let request = self.next_request();
+                self.forwards.lend(request, identity, to, answer)
+            }
+            Mail::Show { showing, answer } => {
+                let request = self.next_request();
+                self.forwards.show(request, *showing, answer, &mut self.placement)
             }
             Mail::SendAway { at_most } => {
                 self.is_kept = true;
@@ -222,6 +236,12 @@ impl Task {
                 Input::Shutdown
             }
         })
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        let request = RequestId(self.next_request);
+        self.next_request = self.next_request.wrapping_add(1);
+        request
     }
 
     async fn carry_out(&mut self, output: Output) {
@@ -246,7 +266,10 @@ impl Task {
             Output::RefreshToken { connection, token } => self.refresh(connection, *token),
             Output::RoomMoved { connection, token, response } => self.tell_moved(connection, *token, *response),
             Output::Media(command) => self.command(command).await,
+            Output::Forwarded(forwarded) => self.forwards.describe(*forwarded, &self.placement),
+            Output::ForwardingEnded { source } => self.forwards.stopped(source, &mut self.placement),
             Output::ApiAnswer { request, answer } => {
+                let Err(answer) = self.forwards.answered(request, answer, &mut self.placement) else { return };
                 if let Some(asked) = self.asking.remove(&request) {
                     let _ = asked.send(answer);
                 }

@@ -104,7 +104,8 @@ pub async fn call(control: &Control, method: &str, call: &Call) -> Result<Respon
         "ForwardParticipant" => {
             let request: pb::ForwardParticipantRequest = body.decode()?;
             destination(control, call, &request.room, &request.destination_room)?;
-            Err(unbuilt(method))
+            control.rooms().forward_participant(request).await?;
+            body.reply("livekit.ForwardParticipantResponse", &pb::ForwardParticipantResponse {})
         }
         _ => Err(unbuilt(method)),
     }

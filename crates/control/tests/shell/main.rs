@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod console;
+mod forwarding;
 mod http;
 mod lives;
 mod moving;

@@ -20,13 +20,44 @@ use crate::input::{ApiCall, Join, Reconnect, RequestId, SignalMode};
 /// One thing that happens; numbers choose among what there is.
 #[derive(Clone, Debug)]
 enum Step {
-    Join { who: u8, flags: u16 },
-    Signal { who: u8, kind: u8, a: u8, b: u8 },
-    Bytes { who: u8, bytes: Vec<u8> },
-    SignalClosed { who: u8 },
-    Media { kind: u8, session: u8, track: u8, choice: u8 },
-    Api { kind: u8, who: u8, track: u8, choice: u8 },
-    Wait { ms: u32 },
+    Join {
+        who: u8,
+        flags: u16,
+    },
+    Signal {
+        who: u8,
+        kind: u8,
+        a: u8,
+        b: u8,
+    },
+    Bytes {
+        who: u8,
+        bytes: Vec<u8>,
+    },
+    SignalClosed {
+        who: u8,
+    },
+    Media {
+        kind: u8,
+        session: u8,
+        track: u8,
+        choice: u8,
+    },
+    Api {
+        kind: u8,
+        who: u8,
+        track: u8,
+        choice: u8,
+    },
+    /// Another room speaks of a participant of its own.
+    Foreign {
+        who: u8,
+        kind: u8,
+        choice: u8,
+    },
+    Wait {
+        ms: u32,
+    },
     SendAway,
     Shutdown,
 }
@@ -39,8 +70,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..8u8).prop_map(|who| Step::SignalClosed { who }),
         16 => (0..14u8, any::<u8>(), any::<u8>(), any::<u8>())
             .prop_map(|(kind, session, track, choice)| Step::Media { kind, session, track, choice }),
-        6 => (0..12u8, 0..8u8, any::<u8>(), any::<u8>())
+        6 => (0..13u8, 0..8u8, any::<u8>(), any::<u8>())
             .prop_map(|(kind, who, track, choice)| Step::Api { kind, who, track, choice }),
+        4 => (0..8u8, 0..9u8, any::<u8>()).prop_map(|(who, kind, choice)| Step::Foreign { who, kind, choice }),
         5 => prop_oneof![0..100u32, 0..6_000u32, 0..90_000u32].prop_map(|ms| Step::Wait { ms }),
         1 => prop_oneof![28 => Just(Step::Wait { ms: 1 }), 1 => Just(Step::SendAway), 1 => Just(Step::Shutdown)],
     ]
@@ -73,6 +105,9 @@ struct Life {
     subscriptions: BTreeSet<(SessionKey, TrackKey)>,
     data_tracks: BTreeMap<DataTrackKey, SessionKey>,
     data_subscriptions: BTreeMap<(SessionKey, DataTrackKey), u16>,
+    /// Tracks of another room, as it said last.
+    foreign: BTreeSet<TrackKey>,
+    foreign_data: BTreeSet<DataTrackKey>,
     is_over: bool,
 }
 
@@ -94,6 +129,8 @@ impl Life {
             subscriptions: BTreeSet::new(),
             data_tracks: BTreeMap::new(),
             data_subscriptions: BTreeMap::new(),
+            foreign: BTreeSet::new(),
+            foreign_data: BTreeSet::new(),
             is_over: false,
         };
         life.check();
@@ -132,6 +169,10 @@ impl Life {
                 let call = Box::new(self.call(kind, who, track, choice));
                 self.input(Input::Api { request: RequestId(1), call });
             }
+            Step::Foreign { who, kind, choice } => {
+                let input = foreign::input(self, who, kind, choice);
+                self.input(input);
+            }
             Step::Wait { ms } => {
                 self.now += Duration::from_millis(u64::from(ms));
                 self.room.handle_timeout(self.now);
@@ -146,6 +187,9 @@ impl Life {
 
     /// Everybody leaves, the media plane falls silent: the room ends by itself.
     fn end(&mut self) {
+        for who in 0..3 {
+            self.play(Step::Foreign { who, kind: 0, choice: 0 });
+        }
         for connection in self.open.keys().copied().collect::<Vec<_>>() {
             let message = Some(Message::Leave(pb::LeaveRequest::default()));
             self.input(Input::Signal { connection, request: Box::new(pb::SignalRequest { message }) });
@@ -211,6 +255,12 @@ impl Life {
             }
             Output::Media(command) => self.check_command(command),
             Output::Closed => self.is_over = true,
+            Output::Forwarded(forwarded) => {
+                let left = forwarded.info.state() == pb::participant_info::State::Disconnected;
+                assert!(left || self.sessions.contains(&forwarded.source));
+                assert!(forwarded.tracks.iter().all(|(track, ..)| self.tracks.contains_key(track)));
+            }
+            Output::ForwardingEnded { source } => assert_ne!(source.room, RoomKey(1)),
             Output::ApiAnswer { .. } | Output::Snapshot(_) | Output::Happened(_) => {}
         }
     }
@@ -249,11 +299,13 @@ impl Life {
                 assert!(self.tracks.insert(add.track, add.session).is_none());
             }
             Command::RemoveTrack { track } => {
+                assert_eq!(track.room, RoomKey(1), "another room's to end");
                 self.tracks.remove(track);
                 self.subscriptions.retain(|(_, of)| of != track);
             }
             Command::Subscribe(ask) => {
-                assert!(self.sessions.contains(&ask.session) && self.tracks.contains_key(&ask.track));
+                assert!(self.sessions.contains(&ask.session));
+                assert!(self.tracks.contains_key(&ask.track) || self.foreign.contains(&ask.track));
                 assert!(self.subscriptions.insert((ask.session, ask.track)), "asked twice");
             }
             Command::Unsubscribe { session, track } => assert!(self.subscriptions.remove(&(*session, *track))),
@@ -270,7 +322,9 @@ impl Life {
                 self.data_subscriptions.retain(|(_, of), _| of != track);
             }
             Command::SubscribeDataTrack { session, track, handle, .. } => {
-                assert!(self.sessions.contains(session) && self.data_tracks[track] != *session);
+                assert!(self.sessions.contains(session));
+                let is_foreign = self.foreign_data.contains(track);
+                assert!(is_foreign || self.data_tracks[track] != *session);
                 self.data_subscriptions.insert((*session, *track), *handle);
                 let same = |((of, _), known): (&(SessionKey, DataTrackKey), &u16)| of == session && known == handle;
                 assert_eq!(self.data_subscriptions.iter().filter(|entry| same(*entry)).count(), 1, "one handle, one track");
@@ -492,6 +546,7 @@ impl Life {
                 nonce: vec![0; usize::from(choice % 18)],
                 ..Default::default()
             }),
+            11 => ApiCall::Forward { identity },
             10 => ApiCall::UpdateMetadata { metadata: format!("m{choice}") },
             _ => ApiCall::GetParticipant { identity },
         }
@@ -529,6 +584,8 @@ fn join(connection: ConnectionKey, who: u8, flags: u16) -> Join {
         }),
     }
 }
+
+mod foreign;
 
 #[test]
 fn a_join_into_a_large_room_costs_at_most_one_message_that_all_share() {

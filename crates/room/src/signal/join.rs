@@ -1,6 +1,6 @@
 //! The beginning of a stay: may it come in, what is it told, what is started for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use sluicegate_contract::Command;
@@ -14,7 +14,6 @@ use crate::config::{JOIN_TIMEOUT, PING_INTERVAL, PING_TIMEOUT, TOKEN_REFRESH_INT
 use crate::input::{Join, SignalMode};
 use crate::output::{Output, Refusal};
 use crate::participant::{Departure, Participant, is_dependent, kind_detail, kind_of};
-use crate::permission::Allowance;
 use crate::room::Room;
 use crate::timer::Reason;
 use crate::update::{Audience, Pace};
@@ -70,16 +69,20 @@ impl Room {
         if self.by_connection.contains_key(&join.connection) {
             return refuse(500, "this connection has already joined".to_owned());
         }
-        let max = self.info.max_participants;
         let permission = join.claims.video.clone().unwrap_or_default().to_permission();
-        if max == 0 || join.reconnect.is_some() || is_dependent(kind_of(&join.claims.kind), &permission) {
+        if join.reconnect.is_some() || is_dependent(kind_of(&join.claims.kind), &permission) {
             return None;
         }
-        // Whoever is replaced makes room.
-        let counts = |participant: &&Participant| !participant.is_dependent() && participant.identity != join.identity;
+        self.fullness(&join.identity).and_then(|text| refuse(429, text))
+    }
+
+    /// Why one more of those who count, with this identity, has no place. Whoever is replaced makes room.
+    pub(crate) fn fullness(&self, identity: &str) -> Option<String> {
+        let max = self.info.max_participants;
+        let counts = |participant: &&Participant| !participant.is_dependent() && participant.identity != identity;
         let count = self.participants.values().filter(counts).count();
-        let full = u32::try_from(count).unwrap_or(u32::MAX) >= max;
-        if full { refuse(429, format!("the room is full: it has its {max} participants at most")) } else { None }
+        let full = max != 0 && u32::try_from(count).unwrap_or(u32::MAX) >= max;
+        full.then(|| format!("the room is full: it has its {max} participants at most"))
     }
 
     /// LiveKit: a token's room configuration counts for the room that its join creates. Here: where nothing was said before.
@@ -116,10 +119,9 @@ impl Room {
         let client = Client::new(join.client);
         let mut attributes: BTreeMap<String, String> = join.claims.attributes.clone().into_iter().collect();
         attributes.extend(join.attributes.into_iter().filter(|(_, value)| !value.is_empty()));
+        let participant_sid = sid::generate(sid::PARTICIPANT, || self.entropy.next_u64());
+        let subscriber_primary = join.mode == SignalMode::V0 && client.knows_subscriber_primary() && permission.can_subscribe;
         let participant = Participant {
-            session: self.session_key(index),
-            sid: sid::generate(sid::PARTICIPANT, || self.entropy.next_u64()),
-            identity: join.identity,
             name: join.claims.name.clone(),
             metadata: join.metadata.unwrap_or_else(|| join.claims.metadata.clone()),
             attributes,
@@ -127,43 +129,28 @@ impl Room {
             kind_details: join.claims.kind_details.iter().filter_map(|detail| kind_detail(detail)).collect(),
             kind_claim: join.claims.kind.clone(),
             grant,
-            subscriber_primary: join.mode == SignalMode::V0 && client.knows_subscriber_primary() && permission.can_subscribe,
             permission,
             token_expiry_secs: join.claims.exp,
-            client,
             joined_at_ms: self.clock.unix_ms(now),
-            version: 1,
-            told_at: None,
-            is_active: false,
-            is_publisher: false,
             mode: join.mode,
             disable_ice_lite: join.disable_ice_lite,
+            subscriber_primary,
             connection: Some(join.connection),
-            absence: Default::default(),
-            publisher_transport: None,
-            subscriber_transport: None,
-            is_failing: false,
-            offer_id: None,
-            tracks: BTreeSet::new(),
-            queued: BTreeMap::new(),
-            allowance: Allowance::Everyone,
             auto_subscribe: join.auto_subscribe,
-            is_subscribing: false,
-            subscriptions: BTreeMap::new(),
-            denied: BTreeSet::new(),
-            quality: Default::default(),
-            last_data_sequence: 0,
-            replay: Default::default(),
-            data_tracks: Default::default(),
-            unresolved: BTreeMap::new(),
+            ..Participant::new(self.session_key(index), participant_sid, join.identity, client)
         };
+        self.by_connection.insert(join.connection, index);
+        self.timers.set(Reason::Join(index), now + JOIN_TIMEOUT);
+        self.add_participant(index, participant);
+        index
+    }
+
+    /// Into all lists but that of connections.
+    pub(crate) fn add_participant(&mut self, index: u32, participant: Participant) {
         self.was_joined |= !participant.is_dependent();
         self.by_identity.insert(participant.identity.clone(), index);
         self.by_sid.insert(participant.sid.clone(), index);
-        self.by_connection.insert(join.connection, index);
         self.participants.insert(index, participant);
-        self.timers.set(Reason::Join(index), now + JOIN_TIMEOUT);
-        index
     }
 
     /// The JoinResponse, then the news for the others.

@@ -8,6 +8,7 @@
 mod api;
 mod data;
 mod data_track;
+mod forwarding;
 mod join;
 mod leave;
 mod limits;

@@ -8,17 +8,17 @@ use sluicegate_contract::command::{PcMode, PcTarget};
 use sluicegate_contract::key::{SessionKey, TrackKey};
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
-use sluicegate_room::Output;
 use sluicegate_room::input::{ApiCall, ConnectionKey};
 use sluicegate_room::output::{ApiReply, Happened};
 use sluicegate_room::timer::Reason;
+use sluicegate_room::{Forwarded, Output};
 
 /// What keys and SIDs stand for.
 #[derive(Default)]
 pub struct Names {
     connections: BTreeMap<ConnectionKey, String>,
     sessions: BTreeMap<u32, (String, PcMode)>,
-    tracks: BTreeMap<u32, String>,
+    tracks: BTreeMap<TrackKey, String>,
     /// (SID, name), in the order of their appearance.
     sids: Vec<(String, String)>,
 }
@@ -34,7 +34,7 @@ impl Names {
     }
 
     pub fn track(&mut self, key: TrackKey, cid: &str) {
-        self.tracks.insert(key.index, cid.to_owned());
+        self.tracks.insert(key, cid.to_owned());
     }
 
     pub fn primary(&self, key: SessionKey) -> PcTarget {
@@ -95,7 +95,7 @@ impl Names {
     }
 
     fn of_track(&self, key: TrackKey) -> &str {
-        self.tracks.get(&key.index).map_or("?", String::as_str)
+        self.tracks.get(&key).map_or("?", String::as_str)
     }
 }
 
@@ -134,10 +134,12 @@ pub fn output(output: &Output, names: &Names) -> String {
             )
         }
         Output::Media(command) => format!("media {}", self::command(command, names)),
-        Output::ApiAnswer { answer: Ok(reply), .. } => format!("answer {}", self::reply(reply)),
+        Output::ApiAnswer { answer: Ok(reply), .. } => format!("answer {}", self::reply(reply, names)),
         Output::ApiAnswer { answer: Err(error), .. } => format!("answer {error:?}"),
         Output::Snapshot(room) => format!("snapshot {}", self::room(room)),
         Output::Happened(happened) => format!("happened {}", self::happened(happened)),
+        Output::Forwarded(forwarded) => format!("describes {}", self::forwarded(forwarded, names)),
+        Output::ForwardingEnded { source } => format!("shows {} no more", source.index),
         Output::Closed => "closed".to_owned(),
     }
 }
@@ -164,6 +166,8 @@ pub fn call(call: &ApiCall) -> String {
         ApiCall::SendData(request) => format!("SendData {}", json(request)),
         ApiCall::Move { identity, to } => format!("Move {identity} to {}", to.room.name),
         ApiCall::PerformRpc(request) => format!("PerformRpc {}", json(request)),
+        ApiCall::Forward { identity } => format!("Forward {identity}"),
+        ApiCall::Show(forwarded) => format!("Show {}", forwarded.info.identity),
         ApiCall::UpdateMetadata { metadata } => format!("UpdateMetadata {metadata:?}"),
     }
 }
@@ -217,6 +221,7 @@ fn participant(info: &pb::ParticipantInfo) -> String {
     if info.kind != 0 {
         words.push(info.kind().as_str_name().to_owned());
     }
+    words.extend(info.kind_details().map(|detail| detail.as_str_name().to_owned()));
     let usual = pb::ParticipantPermission { can_subscribe: true, can_publish: true, can_publish_data: true, ..Default::default() };
     if let Some(permission) = info.permission.as_ref().filter(|permission| **permission != usual) {
         words.push(format!("permission={}", json(permission)));
@@ -249,8 +254,16 @@ fn room(room: &pb::Room) -> String {
     )
 }
 
-fn reply(reply: &ApiReply) -> String {
+fn forwarded(forwarded: &Forwarded, names: &Names) -> String {
+    let tracks = forwarded.tracks.iter().map(|(key, _, info)| format!("{} {}", names.of_track(*key), track(info)));
+    let data = forwarded.data_tracks.iter().map(|(key, info)| format!("{} {}", key.index, info.sid));
+    let (tracks, data) = (tracks.collect::<Vec<_>>().join(", "), data.collect::<Vec<_>>().join(", "));
+    format!("{}; tracks [{tracks}] data [{data}] for {:?}", participant(&forwarded.info), forwarded.allowance)
+}
+
+fn reply(reply: &ApiReply, names: &Names) -> String {
     match reply {
+        ApiReply::Forwarded(told) => forwarded(told, names),
         ApiReply::Room(info) => room(info),
         ApiReply::Participants(infos) => infos.iter().map(participant).collect::<Vec<_>>().join(", "),
         ApiReply::Participant(info) => participant(info),
