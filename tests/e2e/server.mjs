@@ -17,13 +17,14 @@ const READY_MS_MAX = 20_000;
 const STOP_MS_MAX = 8_000;
 const LOG_LINES_MAX = 400;
 
-export async function startServer(extraYaml = '') {
+// workers: 'own' gives each of two media workers a port of its own, 'shared' both the same one; participants go to them in turn.
+export async function startServer(extraYaml = '', { workers } = {}) {
   const [port, metricsPort, tcpPort, udpPort] = [await freeTcpPort(), await freeTcpPort(), await freeTcpPort(), await freeUdpPort()];
   const yaml = [
     `port: ${port}`,
     'bind_addresses: ["127.0.0.1"]',
     `keys: {${KEY}: ${SECRET}}`,
-    `rtc: {udp_port: ${udpPort}, tcp_port: ${tcpPort}}`,
+    `rtc: {udp_port: ${workers === 'own' ? 0 : udpPort}, tcp_port: ${tcpPort}${workers ? ', workers: 2, worker_warm_percent: 0' : ''}}`,
     `prometheus: {port: ${metricsPort}}`,
     extraYaml,
   ].join('\n');
