@@ -145,3 +145,27 @@ def test_a_bad_token_is_refused(server):
             await rtc.Room().connect(server, "xyz")
 
     run(test())
+
+
+@both_signallings
+def test_a_forwarded_participant_is_seen_and_heard_elsewhere(server, connections):
+    async def test():
+        stage, hall = fresh_room(), fresh_room()
+        async with (
+            guests(server, stage, connections, "ann") as (ann,),
+            guests(server, hall, connections, "ben") as (ben,),
+            api.LiveKitAPI(server.replace("ws", "http", 1), KEY, SECRET) as livekit,
+            media.picture(ann.room, RED),
+            media.tone(ann.room, 700),
+        ):
+            request = api.ForwardParticipantRequest(room=stage, identity="ann", destination_room=hall)
+            await livekit.room.forward_participant(request)
+            color = await media.color_of(await ben.track("ann", rtc.TrackKind.KIND_VIDEO))
+            hz, loudness = await media.pitch_of(await ben.track("ann", rtc.TrackKind.KIND_AUDIO), seconds=3)
+            assert media.near(color, RED), color
+            assert abs(hz - 700) < 5 and loudness > 500
+            assert ben.room.remote_participants["ann"].name == "Ann"
+            await ann.room.disconnect()
+            await eventually(lambda: not ben.room.remote_participants, 10, "ann to leave the hall")
+
+    run(test())
