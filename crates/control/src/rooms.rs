@@ -122,9 +122,9 @@ impl Rooms {
             workers,
             metrics,
             next_connection: AtomicU64::new(1),
+            revocations: Revocations::new(store.clone()),
             store,
             phases: Phases::default(),
-            revocations: Revocations::default(),
         }))
     }
 
@@ -234,18 +234,23 @@ impl Rooms {
     }
 
     /// RemoveParticipant. Tokens of this identity that began before `revoke` (Unix seconds) let nobody into this room any more, also
-    /// where nobody was there to be removed.
+    /// where nobody was there to be removed; that outlives the process when this returns.
     pub async fn remove_participant(&self, name: &str, identity: &str, revoke: Option<u64>) -> Result<(), ApiError> {
+        let remove = || self.ask(name, ApiCall::RemoveParticipant { identity: identity.to_owned() });
+        let Some(floor) = revoke else { return remove().await.map(|_| ()) };
+        // those of an earlier process come first
+        if let (Phase::Starting, Some(text)) = (self.phase(), self.phase().hindrance()) {
+            return Err(ApiError::Unavailable(text.to_owned()));
+        }
         let revocations = &self.0.revocations;
-        if let Some(floor) = revoke {
-            let full = |_| ApiError::ResourceExhausted("too many tokens are revoked; nobody was removed".to_owned());
-            revocations.add(name, identity, floor, unix_secs()).map_err(full)?;
+        let full = |_| ApiError::ResourceExhausted("too many tokens are revoked; nobody was removed".to_owned());
+        revocations.add(name, identity, floor, unix_secs()).map_err(full)?;
+        let removed = remove().await;
+        if let Ok(ApiReply::Removed { token_expiry_secs }) = &removed {
+            revocations.keep_until(name, identity, *token_expiry_secs);
         }
-        let removed = self.ask(name, ApiCall::RemoveParticipant { identity: identity.to_owned() }).await?;
-        if let (Some(_), ApiReply::Removed { token_expiry_secs }) = (revoke, removed) {
-            revocations.keep_until(name, identity, token_expiry_secs);
-        }
-        Ok(())
+        self.stored().await?;
+        removed.map(|_| ())
     }
 
     /// MoveParticipant: the destination is made where it is not there. Returns when the client was told; it joins by itself.

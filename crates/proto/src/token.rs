@@ -116,6 +116,11 @@ impl Claims {
         }
     }
 
+    /// When its time begins, Unix seconds; 0 where it does not say.
+    pub fn begin(&self) -> u64 {
+        self.nbf.max(self.iat)
+    }
+
     pub fn identity(&self) -> &str {
         if self.sub.is_empty() { &self.jti } else { &self.sub }
     }

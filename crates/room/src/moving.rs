@@ -38,6 +38,8 @@ impl Room {
         (token.video.room_admin, token.video.room_record) = (false, false);
         token.video.destination_room = String::new();
         token.video.room = to.room.name.clone();
+        // whoever moves somebody wants him there, whatever was taken back before
+        token.begin_secs = None;
         let response = pb::RoomMovedResponse {
             room: Some(to.room),
             token: String::new(),

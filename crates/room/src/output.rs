@@ -70,6 +70,9 @@ pub struct RefreshedGrants {
     pub video: VideoGrant,
     /// Unix seconds at which the client's original token ended.
     pub original_expiry_secs: u64,
+    /// Unix seconds at which that one began, 0 where it did not say: whoever takes it back takes back what came of it. None: these
+    /// rights were given just now.
+    pub begin_secs: Option<u64>,
 }
 
 /// A join that is refused: an HTTP status and a plain sentence.

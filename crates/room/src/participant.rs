@@ -30,6 +30,8 @@ pub struct Participant {
     pub grant: VideoGrant,
     pub permission: pb::ParticipantPermission,
     pub token_expiry_secs: u64,
+    /// When the time of its token began, Unix seconds; 0 where that did not say.
+    pub token_begin_secs: u64,
     pub client: Client,
     pub joined_at_ms: i64,
     /// Grows with each change that others see.
@@ -127,6 +129,7 @@ impl Participant {
             grant: VideoGrant::default(),
             permission: pb::ParticipantPermission::default(),
             token_expiry_secs: 0,
+            token_begin_secs: 0,
             client,
             joined_at_ms: 0,
             version: 1,
@@ -255,6 +258,7 @@ impl Participant {
             kind: self.kind_claim.clone(),
             video: self.grant.clone(),
             original_expiry_secs: self.token_expiry_secs,
+            begin_secs: Some(self.token_begin_secs),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Refreshed tokens: a client's rights as they are now, signed with the key of its own token.
+//! Refreshed tokens: a client's rights as they are now, signed with the key of its own token. Their time begins with that of the
+//! token that the stay began with, so that they are taken back together.
 
 use sluicegate_proto::token::{self, Claims, KeyStore};
 use sluicegate_room::output::RefreshedGrants;
@@ -16,7 +17,7 @@ pub fn sign(keys: &KeyStore, api_key: &str, grants: RefreshedGrants, now_secs: u
         iss: api_key.to_owned(),
         sub: grants.identity,
         exp: now_secs.saturating_add(TTL_SECS_MIN).max(grants.original_expiry_secs),
-        nbf: now_secs,
+        nbf: grants.begin_secs.unwrap_or(now_secs),
         name: grants.name,
         kind: grants.kind,
         video: Some(grants.video),
@@ -46,16 +47,18 @@ mod tests {
             kind: "agent".to_owned(),
             video: VideoGrant { room_join: true, room: "r".to_owned(), can_publish: Some(false), ..Default::default() },
             original_expiry_secs,
+            begin_secs: Some(7),
         };
         for (original, wanted) in [(0, 1600), (1599, 1600), (9000, 9000)] {
             let token = sign(&keys, "b", grants(original), 1000).unwrap();
             let claims = token::verify(&keys, &token, 1000).unwrap();
-            assert_eq!((claims.exp, claims.iss.as_str(), claims.identity()), (wanted, "b", "ann"));
+            assert_eq!((claims.exp, claims.iss.as_str(), claims.identity(), claims.begin()), (wanted, "b", "ann", 7));
             assert_eq!(claims.video, Some(grants(0).video));
             assert_eq!(claims.attributes["k"], "v");
         }
-        let token = sign(&keys, "withdrawn", grants(0), 1000).unwrap();
-        assert_eq!(token::verify(&keys, &token, 1000).unwrap().iss, "a");
+        let token = sign(&keys, "withdrawn", RefreshedGrants { begin_secs: None, ..grants(0) }, 1000).unwrap();
+        let claims = token::verify(&keys, &token, 1000).unwrap();
+        assert_eq!((claims.iss.as_str(), claims.begin()), ("a", 1000));
         assert_eq!(sign(&KeyStore::default(), "a", grants(0), 1000), None);
     }
 }

@@ -1,11 +1,15 @@
 //! Tokens that were taken back: of a room and an identity, all that were good before some moment (LiveKit: `revoke_token_ts`).
 //!
-//! Kept by name, so that it outlives the room. Bounded: what is forgotten first is what no known token can outlast.
+//! Kept by name, so that it outlives the room, and as rows of the store, so that it outlives the process. A refreshed token is as
+//! old as the one that its stay began with. Bounded: what is forgotten first is what no known token can outlast.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sluicegate_proto::token::Claims;
+
+use crate::store::rows::{REVOKED_TOKENS, Text, Value as _};
+use crate::store::{Store, StoreError};
 
 /// Room and identity pairs, some 40 MB with the longest names.
 pub const REVOCATIONS_MAX: usize = 1 << 16;
@@ -13,11 +17,22 @@ pub const REVOCATIONS_MAX: usize = 1 << 16;
 const KEPT_SECS_MIN: u64 = 24 * 3600;
 /// Clocks may differ by so much (as where tokens are checked).
 const LEEWAY_SECS: u64 = 60;
+/// From one search for those that are over to the next.
+const SWEEP_SECS: u64 = 3600;
+
+#[derive(Debug)]
+pub struct Revocations {
+    known: Mutex<Known>,
+    store: Store,
+}
 
 #[derive(Debug, Default)]
-pub struct Revocations(Mutex<HashMap<(String, String), Revocation>>);
+struct Known {
+    map: HashMap<(String, String), Revocation>,
+    swept: u64,
+}
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Revocation {
     /// Tokens whose time began before are refused; Unix seconds.
     floor: u64,
@@ -30,52 +45,115 @@ struct Revocation {
 pub struct Full;
 
 impl Revocations {
-    /// A later moment replaces an earlier one, never the other way. All times in Unix seconds.
-    pub fn add(&self, room: &str, identity: &str, floor: u64, now: u64) -> Result<(), Full> {
-        let mut map = self.lock();
-        let key = (room.to_owned(), identity.to_owned());
-        if !map.contains_key(&key) && map.len() >= REVOCATIONS_MAX {
-            map.retain(|_, revocation| revocation.until >= now);
-            if map.len() >= REVOCATIONS_MAX {
-                return Err(Full);
-            }
+    /// None, until [`Revocations::restore`].
+    pub fn new(store: Store) -> Self {
+        Self { known: Mutex::default(), store }
+    }
+
+    /// Those of an earlier process that are still in force. Before anything is added.
+    pub async fn restore(&self, now: u64) -> Result<(), StoreError> {
+        let rows = self.store.list(&REVOKED_TOKENS).await?;
+        let mut known = self.lock();
+        for (field, text) in rows {
+            let row = read(&field, &text).ok_or_else(|| StoreError::Row {
+                key: REVOKED_TOKENS.key().to_owned(),
+                field: field.clone(),
+                why: String::from_utf8_lossy(&text.to_bytes()).into_owned(),
+            })?;
+            known.map.insert(row.0, row.1);
         }
-        let revocation = map.entry(key).or_insert(Revocation { floor, until: 0 });
-        revocation.floor = revocation.floor.max(floor);
-        revocation.until = revocation.until.max(now.max(floor).saturating_add(KEPT_SECS_MIN));
+        self.sweep(&mut known, now);
+        Ok(())
+    }
+
+    /// A later moment replaces an earlier one, never the other way. All times in Unix seconds. On the disk with the store's next
+    /// flush.
+    pub fn add(&self, room: &str, identity: &str, floor: u64, now: u64) -> Result<(), Full> {
+        let mut known = self.lock();
+        let key = (room.to_owned(), identity.to_owned());
+        let is_full = !known.map.contains_key(&key) && known.map.len() >= REVOCATIONS_MAX;
+        if is_full || now.saturating_sub(known.swept) >= SWEEP_SECS {
+            self.sweep(&mut known, now);
+        }
+        if is_full && known.map.len() >= REVOCATIONS_MAX {
+            return Err(Full);
+        }
+        let until = now.max(floor).saturating_add(KEPT_SECS_MIN);
+        let old = known.map.get(&key).copied().unwrap_or(Revocation { floor, until });
+        let revocation = Revocation { floor: old.floor.max(floor), until: old.until.max(until) };
+        self.put(&mut known, key, revocation);
         Ok(())
     }
 
     /// A token of this identity is known to be good so long.
     pub fn keep_until(&self, room: &str, identity: &str, expiry: u64) {
-        if let Some(revocation) = self.lock().get_mut(&(room.to_owned(), identity.to_owned())) {
-            revocation.until = revocation.until.max(expiry.saturating_add(LEEWAY_SECS));
+        let mut known = self.lock();
+        let key = (room.to_owned(), identity.to_owned());
+        if let Some(revocation) = known.map.get(&key).copied() {
+            self.extend(&mut known, key, revocation, expiry);
         }
     }
 
     /// A token that does not say when its time began is as old as can be.
     pub fn refuses(&self, room: &str, identity: &str, claims: &Claims, now: u64) -> bool {
-        let mut map = self.lock();
-        if map.is_empty() {
+        let mut known = self.lock();
+        if known.map.is_empty() {
             return false;
         }
         let key = (room.to_owned(), identity.to_owned());
-        let Some(revocation) = map.get_mut(&key) else { return false };
+        let Some(revocation) = known.map.get(&key).copied() else { return false };
         if revocation.until < now {
-            map.remove(&key);
+            self.store.later([REVOKED_TOKENS.delete(&field(&key))]);
+            known.map.remove(&key);
             return false;
         }
-        let is_revoked = claims.nbf.max(claims.iat) < revocation.floor;
+        let is_revoked = claims.begin() < revocation.floor;
         if is_revoked {
-            revocation.until = revocation.until.max(claims.exp.saturating_add(LEEWAY_SECS));
+            self.extend(&mut known, key, revocation, claims.exp);
         }
         is_revoked
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Revocation>> {
-        // nothing in here can panic half-way
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn extend(&self, known: &mut Known, key: (String, String), revocation: Revocation, expiry: u64) {
+        let until = expiry.saturating_add(LEEWAY_SECS);
+        if until > revocation.until {
+            self.put(known, key, Revocation { until, ..revocation });
+        }
     }
+
+    /// Rows are told to the store under the lock, so that the newest stays.
+    fn put(&self, known: &mut Known, key: (String, String), revocation: Revocation) {
+        if known.map.get(&key) != Some(&revocation) {
+            self.store.later([REVOKED_TOKENS.put(&field(&key), &write(revocation))]);
+            known.map.insert(key, revocation);
+        }
+    }
+
+    fn sweep(&self, known: &mut Known, now: u64) {
+        known.swept = now;
+        let over = known.map.extract_if(|_, revocation| revocation.until < now);
+        self.store.later(over.map(|(key, _)| REVOKED_TOKENS.delete(&field(&key))));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // nothing in here can panic half-way
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Either may hold any character, so they are written as JSON.
+fn field(key: &(String, String)) -> String {
+    serde_json::to_string(key).unwrap_or_default()
+}
+
+fn write(Revocation { floor, until }: Revocation) -> Text {
+    Text(format!("{floor}|{until}"))
+}
+
+fn read(field: &str, text: &Text) -> Option<((String, String), Revocation)> {
+    let key = serde_json::from_str(field).ok()?;
+    let (floor, until) = text.0.split_once('|')?;
+    Some((key, Revocation { floor: floor.parse().ok()?, until: until.parse().ok()? }))
 }
 
 #[cfg(test)]
@@ -88,9 +166,13 @@ mod tests {
         Claims { nbf, iat, exp, ..Claims::default() }
     }
 
+    fn revocations() -> Revocations {
+        Revocations::new(Store::in_memory().unwrap())
+    }
+
     #[test]
     fn older_tokens_are_refused_and_newer_ones_pass() {
-        let revocations = Revocations::default();
+        let revocations = revocations();
         revocations.add("r", "ann", NOW, NOW).unwrap();
         let refuses = |room, identity, claims: &Claims| revocations.refuses(room, identity, claims, NOW);
         assert!(refuses("r", "ann", &token(NOW - 1, 0, NOW + 10)));
@@ -103,7 +185,7 @@ mod tests {
 
     #[test]
     fn it_lasts_as_long_as_the_tokens() {
-        let revocations = Revocations::default();
+        let revocations = revocations();
         let old = token(NOW - 1, 0, NOW + 10 * KEPT_SECS_MIN);
         revocations.add("r", "ann", NOW, NOW).unwrap();
         revocations.add("r", "ben", NOW, NOW).unwrap();
@@ -113,18 +195,56 @@ mod tests {
         let later = NOW + 9 * KEPT_SECS_MIN;
         assert!(revocations.refuses("r", "ann", &old, later) && revocations.refuses("r", "ben", &old, later));
         assert!(!revocations.refuses("r", "cid", &old, later));
-        assert_eq!(revocations.lock().len(), 2);
+        assert_eq!(revocations.lock().map.len(), 2);
     }
 
     #[test]
     fn there_is_a_bound() {
-        let revocations = Revocations::default();
+        let revocations = revocations();
         for n in 0..REVOCATIONS_MAX {
             revocations.add("r", &n.to_string(), NOW, NOW).unwrap();
         }
         assert_eq!(revocations.add("r", "one more", NOW, NOW), Err(Full));
         assert_eq!(revocations.add("r", "7", NOW + 1, NOW), Ok(()), "one that is known");
         assert_eq!(revocations.add("r", "one more", NOW, NOW + KEPT_SECS_MIN + 1), Ok(()), "the old ones are over");
-        assert_eq!(revocations.lock().len(), 2);
+        assert_eq!(revocations.lock().map.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn they_outlive_the_process() {
+        let store = Store::in_memory().unwrap();
+        let first = Revocations::new(store.clone());
+        for identity in ["ann", "|\"ben", "short"] {
+            first.add("r", identity, NOW, NOW).unwrap();
+        }
+        first.add("r", "ann", NOW + 5, NOW).unwrap();
+        first.keep_until("r", "ann", NOW + 9 * KEPT_SECS_MIN);
+        let old = token(NOW - 1, 0, NOW + 10 * KEPT_SECS_MIN);
+        assert!(first.refuses("r", "|\"ben", &old, NOW));
+        let rows = async || store.list(&REVOKED_TOKENS).await.unwrap();
+        assert_eq!(rows().await.len(), 3);
+
+        // `short` is over by now
+        let later = NOW + 8 * KEPT_SECS_MIN;
+        let second = Revocations::new(store.clone());
+        second.restore(later).await.unwrap();
+        for identity in ["ann", "|\"ben"] {
+            assert!(second.refuses("r", identity, &old, later), "{identity}");
+        }
+        assert!(
+            second.refuses("r", "ann", &token(NOW + 4, 0, 0), later) && !second.refuses("r", "ann", &token(NOW + 5, 0, 0), later)
+        );
+        assert!(!second.refuses("r", "short", &old, later));
+        assert_eq!(rows().await.len(), 2, "what is over is no row any more");
+        assert!(!second.refuses("r", "ann", &old, NOW + 10 * KEPT_SECS_MIN + LEEWAY_SECS + 1));
+        second.add("r", "cid", NOW, NOW + 20 * KEPT_SECS_MIN).unwrap();
+        assert_eq!(rows().await, [(r#"["r","cid"]"#.to_owned(), write(second.lock().map[&("r".to_owned(), "cid".to_owned())]))]);
+
+        for (field, text) in [("r", "1|2"), (r#"["r","ann"]"#, "1"), (r#"["r","ann"]"#, "x|2")] {
+            store.later([REVOKED_TOKENS.put(field, &Text(text.to_owned()))]);
+            let broken = Revocations::new(store.clone()).restore(NOW).await;
+            assert!(matches!(broken, Err(StoreError::Row { .. })), "{field} {text}");
+            store.later([REVOKED_TOKENS.delete(field)]);
+        }
     }
 }

@@ -8,6 +8,7 @@ use sluicegate_room::{Room, RoomConfig};
 
 use super::phase::Phase;
 use super::{Rooms, moment};
+use crate::auth::unix_secs;
 use crate::entropy;
 use crate::store::rows::{Change, ROOM_EMPTY, ROOM_INTERNAL, ROOMS, Text, Value as _};
 use crate::store::{Store, StoreError};
@@ -29,6 +30,8 @@ pub fn deletions(name: &str) -> [Change; 3] {
 impl Rooms {
     /// Makes the rooms of an earlier process again and opens the doors; says how many there are.
     pub async fn restore(&self) -> Result<usize, StoreError> {
+        // before anybody can come in
+        self.0.revocations.restore(unix_secs()).await?;
         let saved = load(&self.0.store).await?;
         let rooms = saved.len();
         for saved in saved {

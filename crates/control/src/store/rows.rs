@@ -100,6 +100,9 @@ pub const ROOMS: Hash<pb::Room> = Hash::named("rooms");
 pub const ROOM_INTERNAL: Hash<pb::RoomInternal> = Hash::named("room_internal");
 /// Ours: by name, of an empty room since when, `never|<Unix ms>` where nobody came yet, else `left|<Unix ms>`.
 pub const ROOM_EMPTY: Hash<Text> = Hash::named("sluicegate_room_empty");
+/// Ours: tokens that were taken back, by room and identity as a JSON list of two: `<those that began before, Unix s>|<kept until,
+/// Unix s>`.
+pub const REVOKED_TOKENS: Hash<Text> = Hash::named("sluicegate_revoked_tokens");
 
 /// By egress id.
 pub const EGRESS: Hash<pb::EgressInfo> = Hash::named("egress");

@@ -4,6 +4,7 @@ use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message as Response;
 
 use sluicegate_control::Store;
+use sluicegate_proto::token::Claims;
 
 use crate::support::*;
 
@@ -206,4 +207,40 @@ async fn presets_fill_what_a_room_is_not_told() {
     claims.room_preset = "seminar".to_owned();
     let refused = server.connect(&format!("/rtc?access_token={}", signed(&claims))).await.err();
     assert_eq!(refused, Some((400, "unknown room configuration in create room request".to_owned())));
+}
+
+/// The token of a client, the one that it was refreshed with, and another one that begins later.
+async fn refreshed(client: &mut Client) -> String {
+    client.until(|message| if let Response::RefreshToken(token) = message { Some(token) } else { None }).await
+}
+
+#[tokio::test]
+async fn what_was_taken_back_stays_so_and_takes_back_what_came_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let now = now_secs();
+    let begun = |nbf| signed(&Claims { nbf, ..claims("ann", |_| {}) });
+    let path = |token: &str| format!("/rtc?protocol=17&access_token={token}");
+    let revoke = serde_json::json!({ "room": "room", "identity": "ann", "revoke_token_ts": now });
+    let (old, new, later) = {
+        let store = Store::open(directory.path()).unwrap();
+        let server = start_on(store.clone(), |_| {}).await;
+        let mut ann = server.connect(&path(&begun(now - 10))).await.unwrap();
+        // signed in the very second of the revocation, or after it
+        let old = refreshed(&mut ann).await;
+        assert_eq!(server.json("RemoveParticipant", &revoke).await.status, 200);
+        assert_eq!(store.counts().waiting, 0, "it is on the disk");
+        let new = begun(now);
+        let mut ann = server.connect(&path(&new)).await.unwrap();
+        let later = refreshed(&mut ann).await;
+        // as if the process were killed: no shutdown
+        store.close();
+        (old, new, later)
+    };
+    let server = start_on(Store::open(directory.path()).unwrap(), |_| {}).await;
+    for token in [begun(now - 10), old] {
+        assert_eq!(server.connect(&path(&token)).await.err(), Some((401, "the token was revoked".to_owned())));
+    }
+    for token in [new, later] {
+        assert!(server.connect(&path(&token)).await.is_ok());
+    }
 }

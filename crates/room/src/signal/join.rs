@@ -131,6 +131,7 @@ impl Room {
             grant,
             permission,
             token_expiry_secs: join.claims.exp,
+            token_begin_secs: join.claims.begin(),
             joined_at_ms: self.clock.unix_ms(now),
             mode: join.mode,
             disable_ice_lite: join.disable_ice_lite,
