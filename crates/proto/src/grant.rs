@@ -80,6 +80,40 @@ impl VideoGrant {
         }
     }
 
+    /// Whether it grants everything that the other one does. Which room they are for is not looked at.
+    pub fn covers(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.to_permission(), other.to_permission());
+        #[allow(deprecated)]
+        let flags = [
+            (self.room_create, other.room_create),
+            (self.room_list, other.room_list),
+            (self.room_record, other.room_record),
+            (self.room_admin, other.room_admin),
+            (self.room_join, other.room_join),
+            (self.ingress_admin, other.ingress_admin),
+            (mine.can_subscribe, theirs.can_subscribe),
+            (mine.can_publish, theirs.can_publish),
+            (mine.can_publish_data, theirs.can_publish_data),
+            (mine.can_update_metadata, theirs.can_update_metadata),
+            (mine.can_subscribe_metrics, theirs.can_subscribe_metrics),
+            (mine.can_manage_agent_session, theirs.can_manage_agent_session),
+            // to be unseen, or exempt from what publishers allow, is a right as well
+            (mine.hidden, theirs.hidden),
+            (mine.recorder, theirs.recorder),
+            (mine.agent, theirs.agent),
+        ];
+        let (sources, wanted) = (&mine.can_publish_sources, &theirs.can_publish_sources);
+        let may_publish = |source: &i32| *source == pb::TrackSource::Unknown as i32 || sources.contains(source);
+        let covers_sources = !theirs.can_publish || sources.is_empty() || !wanted.is_empty() && wanted.iter().all(may_publish);
+        let covers_destination = other.destination_room.is_empty() || self.destination_room == other.destination_room;
+        flags.iter().all(|(mine, theirs)| *mine || !theirs) && covers_sources && covers_destination
+    }
+
+    /// Whether both grant the same, however they say it.
+    pub fn is_as_good_as(&self, other: &Self) -> bool {
+        self.covers(other) && other.covers(self)
+    }
+
     /// The other way: a token with this grant gives the permission again. Sources that may not be published are left out: in a token
     /// they would allow what `can_publish` forbids.
     pub fn set_permission(&mut self, permission: &pb::ParticipantPermission) {
@@ -171,5 +205,48 @@ mod tests {
         let grant = VideoGrant { room_admin: true, room: "a".to_owned(), ..VideoGrant::default() };
         assert!(grant.is_admin_of("a") && !grant.is_admin_of("b"));
         assert!(!VideoGrant { room: "a".to_owned(), ..VideoGrant::default() }.is_admin_of("a"));
+    }
+
+    #[test]
+    fn whether_one_covers_another() {
+        let with = |change: fn(&mut VideoGrant)| {
+            let mut grant = VideoGrant { room_join: true, room: "r".to_owned(), ..VideoGrant::default() };
+            change(&mut grant);
+            grant
+        };
+        let all = with(|_| {});
+        let said =
+            with(|grant| (grant.can_publish, grant.can_publish_data, grant.can_subscribe) = (Some(true), Some(true), Some(true)));
+        assert!(all.is_as_good_as(&said) && all.is_as_good_as(&all));
+        let less: [fn(&mut VideoGrant); 5] = [
+            |grant| grant.can_publish = Some(false),
+            |grant| grant.can_subscribe = Some(false),
+            |grant| grant.can_publish_data = Some(false),
+            |grant| grant.can_publish_sources = vec!["camera".to_owned()],
+            |grant| grant.can_publish_sources = vec!["camra".to_owned()],
+        ];
+        let more: [fn(&mut VideoGrant); 9] = [
+            |grant| grant.room_admin = true,
+            |grant| grant.room_create = true,
+            |grant| grant.room_record = true,
+            |grant| grant.hidden = true,
+            |grant| grant.recorder = true,
+            |grant| grant.agent = true,
+            |grant| grant.can_update_own_metadata = Some(true),
+            |grant| grant.can_subscribe_metrics = Some(true),
+            |grant| grant.destination_room = "s".to_owned(),
+        ];
+        for (number, less) in less.into_iter().map(with).enumerate() {
+            assert!(all.covers(&less) && !less.covers(&all) && less.covers(&less), "{number}");
+        }
+        for (number, more) in more.into_iter().map(with).enumerate() {
+            assert!(!all.covers(&more) && more.covers(&all) && more.is_as_good_as(&more), "{number}");
+        }
+        let sources = |names: &[&str]| VideoGrant {
+            can_publish_sources: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..VideoGrant::default()
+        };
+        assert!(sources(&["camera", "microphone"]).covers(&sources(&["camera"])));
+        assert!(!sources(&["camera"]).covers(&sources(&["camera", "microphone"])));
     }
 }

@@ -52,7 +52,7 @@ impl Room {
             }
             ApiCall::RemoveParticipant { identity } => {
                 let index = self.find(&identity)?;
-                let token_expiry_secs = self.participants.get(&index).map_or(0, |participant| participant.token_expiry_secs);
+                let token_expiry_secs = self.participants.get(&index).map_or(0, |participant| participant.tokens.known_until_secs);
                 self.remove(now, index, Departure::disconnect(pb::DisconnectReason::ParticipantRemoved));
                 Ok(ApiReply::Removed { token_expiry_secs })
             }
@@ -132,6 +132,7 @@ impl Room {
         if permission == participant.permission {
             return;
         }
+        participant.tokens.replaced(&participant.grant);
         participant.grant.set_permission(&permission);
         let was_hidden = std::mem::replace(&mut participant.permission, permission.clone()).hidden;
         participant.is_publisher &= permission.can_publish;

@@ -29,6 +29,7 @@ mod resume;
 mod rpc;
 mod signal;
 mod subscription;
+mod tokens;
 mod track;
 mod update;
 

@@ -29,9 +29,7 @@ pub struct Participant {
     pub kind_claim: String,
     pub grant: VideoGrant,
     pub permission: pb::ParticipantPermission,
-    pub token_expiry_secs: u64,
-    /// When the time of its token began, Unix seconds; 0 where that did not say.
-    pub token_begin_secs: u64,
+    pub tokens: crate::tokens::Tokens,
     pub client: Client,
     pub joined_at_ms: i64,
     /// Grows with each change that others see.
@@ -128,8 +126,7 @@ impl Participant {
             kind_claim: String::new(),
             grant: VideoGrant::default(),
             permission: pb::ParticipantPermission::default(),
-            token_expiry_secs: 0,
-            token_begin_secs: 0,
+            tokens: Default::default(),
             client,
             joined_at_ms: 0,
             version: 1,
@@ -257,8 +254,8 @@ impl Participant {
             attributes: self.attributes.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             kind: self.kind_claim.clone(),
             video: self.grant.clone(),
-            original_expiry_secs: self.token_expiry_secs,
-            begin_secs: Some(self.token_begin_secs),
+            original_expiry_secs: self.tokens.expiry_secs,
+            begin_secs: Some(self.tokens.begin_secs),
         }
     }
 

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use sluicegate_contract::Command;
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
+use sluicegate_proto::token::Claims;
 use smallvec::smallvec;
 
 use crate::client::Client;
 use crate::input::{ConnectionKey, Join, Reconnect};
 use crate::output::{Output, Refusal};
-use crate::participant::{Departure, leave_request};
+use crate::participant::{Departure, kind_of, leave_request};
 use crate::room::Room;
 use crate::timer::Reason;
 
@@ -45,12 +46,18 @@ pub struct Absence {
     is_lost: bool,
     /// Tracks that the server withdrew meanwhile: the client still names them when it resumes.
     withdrawn: Vec<String>,
+    /// When the last time without signalling ended, and with it what had been withdrawn was told.
+    ended: Option<Instant>,
     disturbance: Option<(Disturbance, Instant)>,
 }
 
 impl Absence {
     pub fn begin(&mut self, now: Instant) {
         self.since.get_or_insert(now);
+        // what it was told lately may never have arrived
+        if self.ended.take_if(|ended| now.saturating_duration_since(*ended) > IN_DOUBT).is_some() {
+            self.withdrawn.clear();
+        }
     }
 
     /// Of a message that nobody could be sent. What is negotiated or told anew in any case is not kept.
@@ -67,7 +74,7 @@ impl Absence {
             | Message::SubscriptionResponse(_) => {}
             _ => return,
         }
-        self.is_lost |= self.missed.len() >= MISSED_MAX;
+        self.is_lost |= self.missed.len() >= MISSED_MAX || self.withdrawn.len() > MISSED_MAX;
         if self.is_lost {
             self.missed.clear();
             self.withdrawn.clear();
@@ -90,7 +97,8 @@ impl Absence {
     }
 
     /// It is over: since when it was, and what was missed.
-    fn end(&mut self) -> (Option<Instant>, Vec<Message>) {
+    fn end(&mut self, now: Instant) -> (Option<Instant>, Vec<Message>) {
+        self.ended = Some(now);
         (self.since.take(), std::mem::take(&mut self.missed))
     }
 }
@@ -152,8 +160,7 @@ impl Room {
         }
         self.push(Output::JoinAccepted { connection });
         let Some(index) = index else { return self.refuse_resume(join) };
-        let expiry = join.claims.exp;
-        let (since, missed) = self.reconnect(now, index, connection, expiry);
+        let (since, missed) = self.reconnect(now, index, connection, &join.claims);
         if let Some(response) = self.reconnect_response(index) {
             self.signal(index, Message::Reconnect(response));
         }
@@ -174,7 +181,7 @@ impl Room {
     }
 
     /// The participant that this client was, where it can be so again: it is there, its transports are of the same kind and were not
-    /// closed, and what it missed is known. A client that does not name its SID is known by its identity (LiveKit's Android SDK).
+    /// closed, what it missed is known, and its token gives it no less than the stay has, as far as that came of tokens. A client that does not name its SID is known by its identity (LiveKit's Android SDK).
     fn resumable(&self, join: &Join, resumed: &Reconnect) -> Option<u32> {
         let index = *self.by_identity.get(&join.identity)?;
         let participant = self.participants.get(&index)?;
@@ -182,7 +189,9 @@ impl Room {
         let is_alive = participant.mode == join.mode && !participant.has_closed() && !participant.is_forwarded();
         let absence = &participant.absence;
         let is_known = !absence.is_lost && absence.since.is_none_or(|since| self.departures.reach(since));
-        (is_same && is_alive && is_known).then_some(index)
+        let token = join.claims.video.clone().unwrap_or_default();
+        let is_entitled = kind_of(&join.claims.kind) == participant.kind && participant.tokens.admit(&participant.grant, &token);
+        (is_same && is_alive && is_known && is_entitled).then_some(index)
     }
 
     /// The client is told, in the first frame, to join anew.
@@ -200,14 +209,14 @@ impl Room {
         now: Instant,
         index: u32,
         connection: ConnectionKey,
-        expiry_secs: u64,
+        claims: &Claims,
     ) -> (Option<Instant>, Vec<Message>) {
         let Some(participant) = self.participants.get_mut(&index) else { return Default::default() };
         let old = participant.connection.replace(connection);
-        let absence = participant.absence.end();
+        let absence = participant.absence.end(now);
         participant.is_failing = false;
         participant.offer_id = None;
-        participant.token_expiry_secs = expiry_secs;
+        participant.tokens.resumed(&participant.grant, claims);
         participant.quality.forget_others();
         let is_down = participant.is_transport_down();
         self.by_connection.insert(connection, index);
@@ -318,5 +327,31 @@ mod tests {
         let now = Instant::now();
         absence.disturb(now, Disturbance::AfterMessages);
         assert_eq!(absence.take_disturbance(now + DISTURBANCE_TIME), None);
+    }
+
+    /// However often a client comes and goes.
+    #[test]
+    fn what_was_withdrawn_is_forgotten() {
+        let now = Instant::now();
+        let unpublished = |n: usize| Message::TrackUnpublished(pb::TrackUnpublishedResponse { track_sid: format!("TR_{n}") });
+        let mut absence = Absence::default();
+        let mut at = now;
+        for number in 0..10 * MISSED_MAX {
+            absence.begin(at);
+            absence.miss(unpublished(number));
+            assert_eq!(absence.end(at).1.len(), 1);
+            at += IN_DOUBT / 2;
+            assert!(absence.has_withdrawn(&format!("TR_{number}")), "until it has heard of it for sure");
+            assert!(number == 0 || absence.has_withdrawn(&format!("TR_{}", number - 1)) || number % 3 == 0);
+            at += if number % 3 == 2 { IN_DOUBT } else { Duration::ZERO };
+            assert!(absence.withdrawn.len() <= 3, "{:?}", absence.withdrawn);
+        }
+        assert!(!absence.is_lost);
+        for number in 0..=MISSED_MAX + 1 {
+            absence.begin(at);
+            absence.miss(unpublished(number));
+            let _ = absence.end(at);
+        }
+        assert!(absence.is_lost && absence.withdrawn.is_empty(), "so fast that it is not known what it has heard");
     }
 }

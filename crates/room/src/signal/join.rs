@@ -16,6 +16,7 @@ use crate::output::{Output, Refusal};
 use crate::participant::{Departure, Participant, is_dependent, kind_detail, kind_of};
 use crate::room::Room;
 use crate::timer::Reason;
+use crate::tokens::Tokens;
 use crate::update::{Audience, Pace};
 
 impl Room {
@@ -130,8 +131,7 @@ impl Room {
             kind_claim: join.claims.kind.clone(),
             grant,
             permission,
-            token_expiry_secs: join.claims.exp,
-            token_begin_secs: join.claims.begin(),
+            tokens: Tokens::new(&join.claims),
             joined_at_ms: self.clock.unix_ms(now),
             mode: join.mode,
             disable_ice_lite: join.disable_ice_lite,

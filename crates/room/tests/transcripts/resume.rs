@@ -10,7 +10,7 @@ use sluicegate_proto::pb::simulate_scenario::Scenario;
 use sluicegate_room::RoomConfig;
 use sluicegate_room::input::{ApiCall, SignalMode};
 
-use crate::scene::{Scene, camera};
+use crate::scene::{Scene, camera, grant};
 
 /// Ann publishes, ben does not.
 fn two() -> Scene {
@@ -209,5 +209,36 @@ fn a_client_switches_to_tcp_and_back() {
     scene.signal_closed("ann").resume("ann", &ann, |_| {});
     simulate(&mut scene, "ann", protocol(pb::CandidateProtocol::Tls));
     simulate(&mut scene, "ann", protocol(pb::CandidateProtocol::Udp));
+    assert_snapshot!(scene.finish());
+}
+
+/// A stay keeps the rights that it has; whoever comes with fewer, that it never had, does not get it.
+#[test]
+fn tokens_with_other_rights() {
+    let mut scene = Scene::new();
+    scene
+        .join("ann", |join| join.claims.video = grant(|grant| grant.can_publish = Some(false)))
+        .connected("ann")
+        .active("ben")
+        .forget();
+    let (ann, ben) = (scene.participant_sid("ann"), scene.participant_sid("ben"));
+    let allow = |scene: &mut Scene, name: &str, can_publish| {
+        let permission =
+            pb::ParticipantPermission { can_publish, can_publish_data: can_publish, can_subscribe: true, ..Default::default() };
+        scene.api(ApiCall::UpdateParticipant(pb::UpdateParticipantRequest {
+            identity: name.to_owned(),
+            permission: Some(permission),
+            ..Default::default()
+        }));
+    };
+    allow(&mut scene, "ann", true);
+    scene.note("the API gave more than the first token, with which she resumes");
+    scene.resume("ann", &ann, |join| join.claims.video = grant(|grant| grant.can_publish = Some(false)));
+    allow(&mut scene, "ben", false);
+    scene.note("the API took what the first token allows").resume("ben", &ben, |_| {});
+    scene.note("somebody of this name who may do less").resume("ann", &ann, |join| {
+        join.claims.video = grant(|grant| (grant.can_publish, grant.can_subscribe) = (Some(false), Some(false)));
+    });
+    scene.note("or is something else").resume("ann", &ann, |join| join.claims.kind = "agent".to_owned());
     assert_snapshot!(scene.finish());
 }
