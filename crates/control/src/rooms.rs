@@ -218,9 +218,9 @@ impl Rooms {
 
     /// A call to one room.
     pub async fn ask(&self, name: &str, call: ApiCall) -> Result<ApiReply, ApiError> {
-        let inbox = self.0.table.inbox(name).ok_or_else(no_such_room)?;
+        let inbox = self.0.table.inbox(name).ok_or_else(|| self.unanswered())?;
         let is_durable = matches!(call, ApiCall::UpdateMetadata { .. });
-        let reply = ask(&inbox, call).await.unwrap_or_else(|| Err(no_such_room()))?;
+        let reply = ask(&inbox, call).await.unwrap_or_else(|| Err(self.unanswered()))?;
         if is_durable {
             self.stored().await?;
         }
@@ -281,11 +281,24 @@ impl Rooms {
 
     /// DeleteRoom: returns when the name is free again.
     pub async fn delete(&self, name: &str) -> Result<(), ApiError> {
-        let inbox = self.0.table.inbox(name).ok_or_else(no_such_room)?;
+        let inbox = self.0.table.inbox(name).ok_or_else(|| self.unanswered())?;
         let answer = ask(&inbox, ApiCall::Delete).await;
         inbox.closed().await;
-        answer.map_or(Ok(()), |answer| answer.map(|_| ()))?;
+        match answer {
+            Some(answer) => drop(answer?),
+            // it ended just before: for good, or for the next process
+            None if self.phase() == Phase::Stopping => return Err(self.unanswered()),
+            None => {}
+        }
         self.stored().await
+    }
+
+    /// Of a room that is not there (any more).
+    fn unanswered(&self) -> ApiError {
+        match self.phase() {
+            Phase::Stopping => ApiError::Unavailable("the server is shutting down".to_owned()),
+            _ => no_such_room(),
+        }
     }
 
     /// All rooms, or those named, by name.

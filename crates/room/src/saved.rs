@@ -66,17 +66,18 @@ impl Room {
 
     /// After every input that may have changed something.
     pub(crate) fn note_saved(&mut self) {
-        // who is sent away comes back: to this room, which is not empty
-        if self.is_leaving {
-            return;
-        }
         let is_occupied = self.participants.values().any(|participant| !participant.is_dependent());
         let since = self.left_at.filter(|_| self.was_joined).unwrap_or(self.created_at);
         let vacancy = Vacancy { since_ms: self.clock.unix_ms(since), was_joined: self.was_joined };
+        let vacancy = match &self.saved {
+            // who is sent away comes back: to this room, which is as empty as it was
+            Some(before) if self.is_leaving => before.vacancy,
+            _ => (!is_occupied).then_some(vacancy),
+        };
         let saved = Saved {
             info: without_counts(self.info.clone()),
             internal: pb::RoomInternal { sync_streams: self.sync_streams, ..Default::default() },
-            vacancy: (!is_occupied).then_some(vacancy),
+            vacancy,
         };
         if self.saved.as_ref() != Some(&saved) {
             self.saved = Some(saved);

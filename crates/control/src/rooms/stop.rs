@@ -1,6 +1,7 @@
 //! The end of the process: first no new rooms, then everybody is told to come back, in waves, so that whoever takes over is not run
 //! over.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -34,6 +35,7 @@ impl Rooms {
     pub async fn shutdown(&self, mut hurried: watch::Receiver<bool>) {
         self.0.phases.reach(Phase::Stopping);
         let (inboxes, sizes): (Vec<mpsc::Sender<Mail>>, Vec<usize>) = self.0.table.inboxes().into_iter().unzip();
+        let mut post = Post { inboxes, behind: HashMap::new() };
         for (number, wave) in waves(&sizes).into_iter().enumerate() {
             if number > 0 {
                 // its sender lives with the control plane
@@ -41,12 +43,39 @@ impl Rooms {
             }
             for (room, at_most) in wave {
                 let mail = at_most.map_or(Mail::Shutdown, |at_most| Mail::SendAway { at_most });
-                if let Some(inbox) = inboxes.get(room) {
-                    let _ = inbox.send(mail).await;
-                }
+                post.send(room, mail);
             }
         }
+        drop(post);
         self.0.metrics.none_left(Kind::Room).await;
+    }
+}
+
+/// Mail to many rooms, to each in order. Waits for none: one that does not take its mail keeps no other from its wave.
+struct Post {
+    inboxes: Vec<mpsc::Sender<Mail>>,
+    /// What waits for rooms that were full, by their place in the list: no more than one for each wave.
+    behind: HashMap<usize, mpsc::UnboundedSender<Mail>>,
+}
+
+impl Post {
+    fn send(&mut self, room: usize, mail: Mail) {
+        let Some(inbox) = self.inboxes.get(room) else { return };
+        if let Some(behind) = self.behind.get(&room) {
+            let _ = behind.send(mail);
+        } else if let Err(mpsc::error::TrySendError::Full(mail)) = inbox.try_send(mail) {
+            let (behind, mut waiting) = mpsc::unbounded_channel();
+            let _ = behind.send(mail);
+            self.behind.insert(room, behind);
+            let inbox = inbox.clone();
+            tokio::spawn(async move {
+                while let Some(mail) = waiting.recv().await {
+                    if inbox.send(mail).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
     }
 }
 
@@ -78,9 +107,75 @@ fn push(waves: &mut [Wave], part: (usize, Option<usize>)) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
+    use sluicegate_proto::pb;
+    use sluicegate_room::input::ApiCall;
+    use sluicegate_room::output::ApiError;
 
     use super::*;
+    use crate::metrics::Metrics;
+    use crate::placement::{WorkerPort, Workers};
+    use crate::rooms::table::Doors;
+    use crate::store::rows::ROOMS;
+    use crate::{ControlConfig, Store};
+
+    async fn rooms(store: &Store, names: &[&str]) -> Rooms {
+        let (commands, _) = mpsc::channel(1);
+        let meters = watch::channel(Default::default()).1;
+        let workers = Workers::start(vec![WorkerPort { commands, meters }], 60);
+        let rooms = Rooms::new(&ControlConfig::default(), workers, Arc::new(Metrics::default()), store.clone());
+        rooms.restore().await.unwrap();
+        for name in names {
+            rooms.create(pb::CreateRoomRequest { name: (*name).to_owned(), ..Default::default() }).await.unwrap();
+        }
+        rooms
+    }
+
+    fn update(metadata: &str) -> ApiCall {
+        ApiCall::UpdateMetadata { metadata: metadata.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn what_is_answered_during_a_stop_is_stored() {
+        let store = Store::in_memory().unwrap();
+        let rooms = rooms(&store, &["a", "b"]).await;
+        rooms.0.phases.reach(Phase::Stopping);
+        for name in ["a", "b"] {
+            rooms.0.table.inbox(name).unwrap().send(Mail::SendAway { at_most: 1 }).await.unwrap();
+        }
+        // between the waves
+        rooms.ask("a", update("new")).await.unwrap();
+        let create = pb::CreateRoomRequest { name: "a".to_owned(), empty_timeout: 7, ..Default::default() };
+        rooms.create(create.clone()).await.unwrap();
+        rooms.delete("b").await.unwrap();
+        assert_eq!(store.counts().waiting, 0);
+        rooms.shutdown(watch::channel(true).1).await;
+        let saved = store.list(&ROOMS).await.unwrap();
+        let [(name, room)] = saved.as_slice() else { panic!("{saved:?}") };
+        assert_eq!((name.as_str(), room.metadata.as_str(), room.empty_timeout), ("a", "new", 7));
+        // and afterwards
+        let later = [rooms.ask("a", update("newer")).await.err(), rooms.delete("a").await.err(), rooms.create(create).await.err()];
+        assert!(later.iter().all(|error| matches!(error, Some(ApiError::Unavailable(_)))), "{later:?}");
+    }
+
+    #[tokio::test]
+    async fn a_room_that_takes_no_mail_keeps_no_other_from_its_wave() {
+        let rooms = rooms(&Store::in_memory().unwrap(), &["z"]).await;
+        let ((inbox, mut mails), (media, _events)) = (mpsc::channel(1), mpsc::channel(1));
+        inbox.try_send(Mail::Shutdown).unwrap();
+        let info = pb::Room { num_participants: 60, ..Default::default() };
+        rooms.0.table.find_or_insert("a", |_| Some((Doors { inbox, media }, info)));
+        let other = rooms.0.table.inbox("z").unwrap();
+        let stopping = tokio::spawn(async move { rooms.shutdown(watch::channel(true).1).await });
+        tokio::time::timeout(Duration::from_secs(20), other.closed()).await.unwrap();
+        stopping.await.unwrap();
+        // it gets its own in order, as soon as it takes them
+        mails.recv().await.unwrap();
+        assert!(matches!(mails.recv().await, Some(Mail::SendAway { at_most: 50 })));
+        assert!(matches!(mails.recv().await, Some(Mail::Shutdown)));
+    }
 
     #[test]
     fn few_go_at_once_and_many_in_five_seconds() {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use sluicegate_contract::{Command, Event, RoomKey, SessionKey, WorkerKey};
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
-use sluicegate_room::input::{ConnectionKey, RequestId};
+use sluicegate_room::input::{ApiCall, ConnectionKey, RequestId};
 use sluicegate_room::output::{ApiError, ApiReply, Happened, RefreshedGrants};
 use sluicegate_room::placement::Placement;
 use sluicegate_room::{Input, Output, Room};
@@ -215,6 +215,8 @@ impl Task {
                 Input::SignalClosed { connection }
             }
             Mail::Api { call, answer } => {
+                // the next process must not make it again, also where this one is stopping
+                self.is_kept &= !matches!(*call, ApiCall::Delete);
                 let request = self.next_request();
                 self.asking.insert(request, answer);
                 Input::Api { request, call }

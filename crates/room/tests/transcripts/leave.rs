@@ -154,3 +154,19 @@ fn the_server_stops_in_waves() {
     scene.input("the others", Input::Shutdown);
     assert_snapshot!(scene.finish());
 }
+
+/// What the API changes between the waves of a stop is stored, and that those who were sent away are gone is not.
+#[test]
+fn a_room_that_is_being_emptied_is_stored_as_it_was() {
+    let mut scene = Scene::new();
+    scene.active("ann").active("ben");
+    let update = |scene: &mut Scene, metadata: &str| {
+        scene.api(ApiCall::UpdateMetadata { metadata: metadata.to_owned() });
+        scene.room.take_saved().map(|saved| (saved.info.metadata, saved.vacancy))
+    };
+    assert_eq!(update(&mut scene, "before"), Some(("before".to_owned(), None)));
+    for metadata in ["one is gone", "nobody is there"] {
+        scene.input("a wave", Input::SendAway { at_most: 1 });
+        assert_eq!(update(&mut scene, metadata), Some((metadata.to_owned(), None)));
+    }
+}
