@@ -1,9 +1,8 @@
-//! The directory of data: given by the configuration, or a temporary one that ends with the process.
+//! The state of the server: in the directory of data that the configuration gives, or in memory, where it ends with the process.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sluicegate_control::{Control, Store, StoreError};
-use tempfile::TempDir;
 
 use crate::config::Config;
 
@@ -11,35 +10,28 @@ use crate::config::Config;
 pub enum StateError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("cannot make a temporary directory: {0}")]
-    Temporary(std::io::Error),
-    #[error("{}: {error}; put a backup in its place, or move it away and lose what it holds", path.display())]
-    Rooms { path: PathBuf, error: StoreError },
+    #[error("{place}: {error}; put a backup in its place, or move it away and lose what it holds")]
+    Rooms { place: String, error: StoreError },
 }
 
-/// The opened state; a temporary directory goes with it.
+/// The opened state.
 #[derive(Debug)]
 pub struct State {
     store: Store,
-    path: PathBuf,
-    _temporary: Option<TempDir>,
+    place: String,
 }
 
 impl State {
+    /// Without a directory no file is made anywhere: the file system may be read-only.
     pub fn open(config: &Config) -> Result<Self, StateError> {
+        let directory = Path::new(&config.data_dir);
         if !config.data_dir.is_empty() {
-            return Self::at(Path::new(&config.data_dir), None);
+            return Ok(Self { store: Store::open(directory)?, place: Store::path(directory).display().to_string() });
         }
         if !config.development {
             tracing::warn!("no data_dir is set: rooms and what else is made by the API do not survive a restart");
         }
-        let temporary = tempfile::Builder::new().prefix("sluicegate-").tempdir().map_err(StateError::Temporary)?;
-        let path = temporary.path().to_owned();
-        Self::at(&path, Some(temporary))
-    }
-
-    fn at(directory: &Path, temporary: Option<TempDir>) -> Result<Self, StateError> {
-        Ok(Self { store: Store::open(directory)?, path: Store::path(directory), _temporary: temporary })
+        Ok(Self { store: Store::in_memory()?, place: "memory".to_owned() })
     }
 
     pub fn store(&self) -> Store {
@@ -48,7 +40,7 @@ impl State {
 
     /// The rooms of an earlier process live again.
     pub async fn restore(&self, control: &Control) -> Result<(), StateError> {
-        let rooms = control.restore().await.map_err(|error| StateError::Rooms { path: self.path.clone(), error })?;
+        let rooms = control.restore().await.map_err(|error| StateError::Rooms { place: self.place.clone(), error })?;
         if rooms > 0 {
             tracing::info!(rooms, "rooms of an earlier process are open again");
         }
