@@ -1,6 +1,6 @@
 //! Data tracks: who publishes which, who receives them under which handle. Their packets are the media plane's alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::time::Instant;
 
@@ -22,6 +22,8 @@ use crate::update::{Audience, Pace};
 const NAME_BYTES_MAX: usize = 256;
 /// Bytes of a request with the descriptions of frames and schema in it.
 const REQUEST_BYTES_MAX: usize = 1024;
+/// Bytes of all requests of one participant whose tracks are published: everybody is told of them all with each of its changes.
+const REQUESTS_BYTES_MAX: usize = 64 << 10;
 
 /// A published data track.
 #[derive(Debug)]
@@ -31,6 +33,10 @@ pub struct DataTrack {
     /// The publisher's index.
     pub publisher: u32,
     pub info: pb::DataTrackInfo,
+    /// Of the request with which it was published.
+    bytes: usize,
+    /// The indices of those who want it.
+    wanted_by: BTreeSet<u32>,
 }
 
 /// One participant's data tracks.
@@ -40,7 +46,8 @@ pub struct DataTracks {
     published: BTreeMap<u16, u32>,
     /// Wanted, by the track's index.
     wanted: BTreeMap<u32, Wanted>,
-    /// The newest handle that was given to a track for this participant.
+    /// Those given to tracks for this participant, and the newest of all.
+    handles: BTreeSet<u16>,
     last_handle: u16,
 }
 
@@ -49,18 +56,32 @@ struct Wanted {
     target_fps: Option<NonZeroU32>,
     /// By which this participant knows the track; none while it may not have it.
     handle: Option<u16>,
+    /// What the media plane was asked for, while there is a handle.
+    asked_fps: Option<NonZeroU32>,
+}
+
+/// What one subscriber is to be told, in one message however much it is, and what is then asked of the media plane.
+#[derive(Debug, Default)]
+struct News {
+    sub_handles: HashMap<u32, PublishedDataTrack>,
+    commands: Vec<Command>,
 }
 
 impl DataTracks {
     /// A handle that none of the participant's tracks has, and none had lately.
-    fn next_handle(&self) -> u16 {
-        let mut handle = self.last_handle;
+    fn next_handle(handles: &mut BTreeSet<u16>, last: &mut u16) -> u16 {
         loop {
-            handle = handle.checked_add(1).unwrap_or(1);
-            if !self.wanted.values().any(|wanted| wanted.handle == Some(handle)) {
-                return handle;
+            *last = last.checked_add(1).unwrap_or(1);
+            if handles.insert(*last) {
+                return *last;
             }
         }
+    }
+
+    /// A track is over, or not wanted any more; whether there was a handle.
+    fn forget_wanted(&mut self, track: u32) -> bool {
+        let handle = self.wanted.remove(&track).and_then(|wanted| wanted.handle);
+        handle.is_some_and(|handle| self.handles.remove(&handle))
     }
 }
 
@@ -73,6 +94,7 @@ impl Room {
                 return self.refuse(index, 0, reason, message, Request::PublishDataTrack(request));
             }
         };
+        let bytes = request.encoded_len();
         let info = pb::DataTrackInfo {
             pub_handle: handle.into(),
             sid: sid::generate(sid::DATA_TRACK, || self.entropy.next_u64()),
@@ -82,7 +104,7 @@ impl Room {
             schema: request.schema,
         };
         let track = DataTrackKey { room: self.key, index: self.next_data_track };
-        self.add_data_track(index, track, info.clone());
+        self.add_data_track(index, track, info.clone(), bytes);
         self.command(Command::AddDataTrack { session: self.session_key(index), track, handle });
         self.signal(index, Message::PublishDataTrackResponse(pb::PublishDataTrackResponse { info: Some(info) }));
         self.tell(now, index, Audience::Everybody, Pace::Repeatable);
@@ -121,6 +143,10 @@ impl Room {
         if published.len() >= DATA_TRACKS_PER_SESSION_MAX {
             return Err((Reason::LimitExceeded, "too many data tracks"));
         }
+        let bytes: usize = published.values().filter_map(|track| self.data_tracks.get(track)).map(|track| track.bytes).sum();
+        if bytes + request.encoded_len() > REQUESTS_BYTES_MAX {
+            return Err((Reason::LimitExceeded, "the names and descriptions of all data tracks are too large"));
+        }
         Ok(handle)
     }
 
@@ -141,13 +167,14 @@ impl Room {
     }
 
     /// A track that is published from now on, under the next index.
-    pub(crate) fn add_data_track(&mut self, index: u32, key: DataTrackKey, info: pb::DataTrackInfo) {
+    /// `bytes`: of its description, as far as its publisher is held to a bound here.
+    pub(crate) fn add_data_track(&mut self, index: u32, key: DataTrackKey, info: pb::DataTrackInfo, bytes: usize) {
         let track = self.next_data_track();
         let Some(participant) = self.participants.get_mut(&index) else { return };
         let Ok(handle) = u16::try_from(info.pub_handle) else { return };
         participant.data_tracks.published.insert(handle, track);
         self.data_tracks_by_sid.insert(info.sid.clone(), track);
-        self.data_tracks.insert(track, DataTrack { key, publisher: index, info });
+        self.data_tracks.insert(track, DataTrack { key, publisher: index, info, bytes, wanted_by: BTreeSet::new() });
     }
 
     /// Ends one track and says so to its publisher. The caller tells the participant's change.
@@ -167,9 +194,11 @@ impl Room {
 
     /// In the media plane, one by one.
     pub(crate) fn end_data_subscriptions(&mut self, track: u32) {
-        let subscribers: Vec<u32> = self.participants.keys().copied().collect();
-        for subscriber in subscribers {
-            self.unwant_data_track(subscriber, track);
+        let subscribers = self.data_tracks.get(&track).map(|track| track.wanted_by.clone());
+        for subscriber in subscribers.into_iter().flatten() {
+            let mut news = News::default();
+            self.unwant_data_track(subscriber, track, &mut news);
+            self.tell_data_news(subscriber, news);
         }
     }
 
@@ -177,17 +206,26 @@ impl Room {
     fn forget_data_track(&mut self, track: u32) -> Option<DataTrack> {
         let ended = self.data_tracks.remove(&track)?;
         self.data_tracks_by_sid.remove(&ended.info.sid);
-        for participant in self.participants.values_mut() {
-            participant.data_tracks.wanted.remove(&track);
-            participant.data_tracks.published.retain(|_, published| *published != track);
+        for subscriber in &ended.wanted_by {
+            if let Some(participant) = self.participants.get_mut(subscriber) {
+                participant.data_tracks.forget_wanted(track);
+            }
+        }
+        if let Some(publisher) = self.participants.get_mut(&ended.publisher) {
+            publisher.data_tracks.published.retain(|_, published| *published != track);
         }
         Some(ended)
     }
 
     /// A participant that is already out of the room's list goes; the media plane forgets with its session.
-    pub(crate) fn forget_data_tracks(&mut self, tracks: &DataTracks) {
+    pub(crate) fn forget_data_tracks(&mut self, index: u32, tracks: &DataTracks) {
         for track in tracks.published.values() {
             self.forget_data_track(*track);
+        }
+        for track in tracks.wanted.keys() {
+            if let Some(track) = self.data_tracks.get_mut(track) {
+                track.wanted_by.remove(&index);
+            }
         }
     }
 
@@ -200,17 +238,24 @@ impl Room {
 
 /// Receiving.
 impl Room {
-    /// A track that does not exist, or not for this participant, is not waited for: clients ask when they have heard of it.
+    /// A track that does not exist, or not for this participant, is not waited for: clients ask when they have heard of it. Of one
+    /// that is named more than once the last word counts. What is not wanted any more makes room for what is.
     pub(crate) fn handle_update_data_subscription(&mut self, index: u32, update: pb::UpdateDataSubscription) {
+        let mut wishes: BTreeMap<u32, pb::update_data_subscription::Update> = BTreeMap::new();
         for update in update.updates.into_iter().take(TRACKS_PER_REQUEST_MAX) {
-            let Some(track) = self.data_tracks_by_sid.get(&update.track_sid).copied() else { continue };
-            if update.subscribe {
-                let target_fps = update.options.and_then(|options| options.target_fps).and_then(NonZeroU32::new);
-                self.want_data_track(index, track, target_fps);
-            } else {
-                self.unwant_data_track(index, track);
+            if let Some(track) = self.data_tracks_by_sid.get(&update.track_sid) {
+                wishes.insert(*track, update);
             }
         }
+        let mut news = News::default();
+        for (track, _) in wishes.iter().filter(|(_, wish)| !wish.subscribe) {
+            self.unwant_data_track(index, *track, &mut news);
+        }
+        for (track, wish) in wishes.into_iter().filter(|(_, wish)| wish.subscribe) {
+            let target_fps = wish.options.and_then(|options| options.target_fps).and_then(NonZeroU32::new);
+            self.want_data_track(index, track, target_fps, &mut news);
+        }
+        self.tell_data_news(index, news);
     }
 
     /// All handles once more, to a client that may have missed some.
@@ -227,8 +272,9 @@ impl Room {
         }
     }
 
-    fn want_data_track(&mut self, index: u32, track: u32, target_fps: Option<NonZeroU32>) {
-        let publisher = self.data_tracks.get(&track).and_then(|track| self.participants.get(&track.publisher));
+    fn want_data_track(&mut self, index: u32, track: u32, target_fps: Option<NonZeroU32>, news: &mut News) {
+        let Some(source) = self.data_tracks.get_mut(&track) else { return };
+        let publisher = self.participants.get(&source.publisher);
         let is_visible = publisher.is_some_and(|publisher| !publisher.permission.hidden && publisher.session.index != index);
         let Some(participant) = self.participants.get_mut(&index).filter(|_| is_visible) else { return };
         let wanted = &mut participant.data_tracks.wanted;
@@ -236,22 +282,33 @@ impl Room {
             return;
         }
         wanted.entry(track).or_default().target_fps = target_fps;
+        source.wanted_by.insert(index);
         // asked again: the handle is told again, too, for the client may have forgotten it
-        self.reconcile_data_track(index, track, true);
+        self.reconcile_data_track(index, track, true, news);
     }
 
-    fn unwant_data_track(&mut self, index: u32, track: u32) {
+    fn unwant_data_track(&mut self, index: u32, track: u32, news: &mut News) {
         let Some(participant) = self.participants.get_mut(&index) else { return };
-        let Some(wanted) = participant.data_tracks.wanted.remove(&track) else { return };
-        if wanted.handle.is_some() {
-            let session = participant.session;
-            let Some(track) = self.data_tracks.get(&track).map(|track| track.key) else { return };
-            self.command(Command::UnsubscribeDataTrack { session, track });
+        let (session, had_handle) = (participant.session, participant.data_tracks.forget_wanted(track));
+        let Some(track) = self.data_tracks.get_mut(&track) else { return };
+        track.wanted_by.remove(&index);
+        if had_handle {
+            news.commands.push(Command::UnsubscribeDataTrack { session, track: track.key });
         }
     }
 
-    /// Brings a wanted track to what is allowed now; with `again` what is so already is said once more.
-    fn reconcile_data_track(&mut self, index: u32, track: u32, again: bool) {
+    /// Before the media plane hears of it: the client should know the handles before the first packets.
+    fn tell_data_news(&mut self, index: u32, News { sub_handles, commands }: News) {
+        if !sub_handles.is_empty() {
+            self.signal(index, Message::DataTrackSubscriberHandles(pb::DataTrackSubscriberHandles { sub_handles }));
+        }
+        for command in commands {
+            self.command(command);
+        }
+    }
+
+    /// Brings a wanted track to what is allowed now; with `again` a handle that is known already is said once more.
+    fn reconcile_data_track(&mut self, index: u32, track: u32, again: bool, news: &mut News) {
         let Some(source) = self.data_tracks.get(&track) else { return };
         let key = source.key;
         let Some(publisher) = self.participants.get(&source.publisher) else { return };
@@ -260,24 +317,24 @@ impl Room {
             && !publisher.permission.hidden
             && (participant.is_exempt_from_allowances()
                 || publisher.allowance.allows(&participant.identity, &participant.sid, &source.info.sid));
-        let published = published(publisher, source);
+        let is_known = participant.data_tracks.wanted.get(&track).is_some_and(|wanted| wanted.handle.is_some());
+        let is_told = is_allowed && (again || !is_known);
+        let published = is_told.then(|| published(publisher, source));
         let Some(participant) = self.participants.get_mut(&index) else { return };
         let session = participant.session;
-        let next = participant.data_tracks.next_handle();
-        let DataTracks { wanted, last_handle, .. } = &mut participant.data_tracks;
+        let DataTracks { wanted, handles, last_handle, .. } = &mut participant.data_tracks;
         let Some(wanted) = wanted.get_mut(&track) else { return };
-        let target_fps = wanted.target_fps;
-        if is_allowed && (wanted.handle.is_none() || again) {
-            let handle = *wanted.handle.get_or_insert_with(|| {
-                *last_handle = next;
-                next
-            });
-            let sub_handles = HashMap::from([(u32::from(handle), published)]);
-            // before the media plane hears of it: the client should know the handle before its first packet
-            self.signal(index, Message::DataTrackSubscriberHandles(pb::DataTrackSubscriberHandles { sub_handles }));
-            self.command(Command::SubscribeDataTrack { session, track: key, handle, target_fps, from: None });
-        } else if !is_allowed && wanted.handle.take().is_some() {
-            self.command(Command::UnsubscribeDataTrack { session, track: key });
+        if let Some(published) = published {
+            let handle = *wanted.handle.get_or_insert_with(|| DataTracks::next_handle(handles, last_handle));
+            news.sub_handles.insert(handle.into(), published);
+            if !is_known || wanted.asked_fps != wanted.target_fps {
+                let target_fps = wanted.target_fps;
+                wanted.asked_fps = target_fps;
+                news.commands.push(Command::SubscribeDataTrack { session, track: key, handle, target_fps, from: None });
+            }
+        } else if let Some(handle) = wanted.handle.take_if(|_| !is_allowed) {
+            handles.remove(&handle);
+            news.commands.push(Command::UnsubscribeDataTrack { session, track: key });
         }
     }
 
@@ -293,24 +350,29 @@ impl Room {
         }
         let Some(participant) = self.participants.get(&index) else { return };
         let wanted: Vec<u32> = participant.data_tracks.wanted.keys().copied().collect();
+        let mut news = News::default();
         for track in wanted {
-            self.reconcile_data_track(index, track, false);
+            self.reconcile_data_track(index, track, false, &mut news);
         }
+        self.tell_data_news(index, news);
     }
 
     /// Everybody's wishes for a participant's data tracks, after it hid, came out of hiding (and the others heard of it) or changed
     /// who may subscribe.
     pub(crate) fn reconcile_own_data_tracks(&mut self, index: u32) {
         let Some(participant) = self.participants.get(&index) else { return };
-        let published: Vec<u32> = participant.data_tracks.published.values().copied().collect();
-        let others: Vec<u32> = self.participants.keys().copied().filter(|other| *other != index).collect();
-        for other in others {
-            for track in &published {
-                let wants = self.participants.get(&other).is_some_and(|other| other.data_tracks.wanted.contains_key(track));
-                if wants {
-                    self.reconcile_data_track(other, *track, false);
-                }
+        let mut wishes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for track in participant.data_tracks.published.values() {
+            for subscriber in self.data_tracks.get(track).into_iter().flat_map(|track| &track.wanted_by) {
+                wishes.entry(*subscriber).or_default().push(*track);
             }
+        }
+        for (subscriber, tracks) in wishes {
+            let mut news = News::default();
+            for track in tracks {
+                self.reconcile_data_track(subscriber, track, false, &mut news);
+            }
+            self.tell_data_news(subscriber, news);
         }
     }
 }
@@ -320,5 +382,17 @@ fn published(publisher: &Participant, track: &DataTrack) -> PublishedDataTrack {
         publisher_identity: publisher.identity.clone(),
         publisher_sid: publisher.sid.clone(),
         track_sid: track.info.sid.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_go_round_and_are_nobody_elses() {
+        let (mut handles, mut last) = (BTreeSet::from([1, 2, 4, u16::MAX]), u16::MAX - 2);
+        let next: Vec<u16> = (0..3).map(|_| DataTracks::next_handle(&mut handles, &mut last)).collect();
+        assert_eq!(next, [u16::MAX - 1, 3, 5]);
     }
 }

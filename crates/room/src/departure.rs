@@ -55,7 +55,7 @@ impl Room {
         for track in &participant.tracks {
             self.forget_track(*track);
         }
-        self.forget_data_tracks(&participant.data_tracks);
+        self.forget_data_tracks(index, &participant.data_tracks);
         for track in tracks {
             let (participant, track) = (Box::new(info.clone()), Box::new(track));
             self.push(Output::Happened(Happened::TrackUnpublished { participant, track }));

@@ -315,7 +315,7 @@ impl Room {
         }
         for (key, info) in told {
             if !known.iter().any(|(_, known)| *known == key) {
-                self.add_data_track(index, key, info);
+                self.add_data_track(index, key, info, 0);
             }
         }
     }

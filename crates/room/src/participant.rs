@@ -59,6 +59,8 @@ pub struct Participant {
     pub queued: BTreeMap<String, VecDeque<pb::AddTrackRequest>>,
     /// Who may subscribe to its tracks.
     pub allowance: Allowance,
+    /// When it last was held against the present subscriptions by the client's wish.
+    pub allowance_applied_at: Option<std::time::Instant>,
 
     pub auto_subscribe: bool,
     /// Gets new tracks without asking (auto_subscribe, and far enough in its join).
@@ -145,6 +147,7 @@ impl Participant {
             tracks: BTreeSet::new(),
             queued: BTreeMap::new(),
             allowance: Allowance::Everyone,
+            allowance_applied_at: None,
             auto_subscribe: false,
             is_subscribing: false,
             subscriptions: BTreeMap::new(),

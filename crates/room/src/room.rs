@@ -196,6 +196,7 @@ impl Room {
                 Reason::Negotiation(index) => self.handle_negotiation_timeout(now, index),
                 Reason::TrackNotFound(index) => self.give_up_unresolved(now, index),
                 Reason::RefreshToken(index) => self.refresh_token(now, index),
+                Reason::Allowance(index) => self.apply_allowance(now, index),
                 Reason::SimulatedSpeaker(index) => self.tell_simulated_speaker(index, false),
                 Reason::Updates => self.flush_updates(),
                 Reason::Repeating => self.flush_repeating(now),

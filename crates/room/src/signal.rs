@@ -15,11 +15,12 @@ use sluicegate_proto::pb;
 use sluicegate_proto::pb::request_response::{Reason, Request};
 use sluicegate_proto::pb::signal_request::Message;
 
-use crate::config::{ECHO_BYTES_MAX, TRACK_TEXT_BYTES_MAX, TRACKS_PER_REQUEST_MAX};
+use crate::config::{ECHO_BYTES_MAX, TRACK_TEXT_BYTES_MAX, TRACKS_PER_REQUEST_MAX, UPDATE_PAUSE};
 use crate::input::ConnectionKey;
 use crate::participant::Departure;
 use crate::permission::Allowance;
 use crate::room::Room;
+use crate::timer::Reason as Timer;
 
 impl Room {
     pub(crate) fn handle_signal(&mut self, now: Instant, connection: ConnectionKey, request: pb::SignalRequest) {
@@ -36,7 +37,7 @@ impl Room {
             Message::Leave(_) => {
                 self.remove(now, index, Departure::silent(pb::DisconnectReason::ClientInitiated));
             }
-            Message::SubscriptionPermission(permission) => self.handle_subscription_permission(index, permission),
+            Message::SubscriptionPermission(permission) => self.handle_subscription_permission(now, index, permission),
             Message::UpdateMetadata(update) => self.handle_update_metadata(now, index, update),
             Message::UpdateAudioTrack(update) => self.handle_update_audio_track(now, index, update),
             Message::UpdateVideoTrack(update) => self.handle_update_video_track(now, index, update),
@@ -68,14 +69,24 @@ impl Room {
         self.update_subscriptions(now, index, sids, update.subscribe);
     }
 
-    /// Who may subscribe to the participant's tracks.
-    fn handle_subscription_permission(&mut self, index: u32, permission: pb::SubscriptionPermission) {
+    /// Who may subscribe to the participant's tracks. It counts at once for what begins from now on; what is there already is looked
+    /// at at once, too, but after that ten times a second and no more.
+    fn handle_subscription_permission(&mut self, now: Instant, index: u32, permission: pb::SubscriptionPermission) {
         let Some(participant) = self.participants.get_mut(&index) else { return };
         let allowance = Allowance::new(permission);
         if participant.allowance == allowance {
             return;
         }
         participant.allowance = allowance;
+        match participant.allowance_applied_at.map(|at| at + UPDATE_PAUSE).filter(|next| now < *next) {
+            Some(next) => self.timers.set(Timer::Allowance(index), next),
+            None => self.apply_allowance(now, index),
+        }
+    }
+
+    pub(crate) fn apply_allowance(&mut self, now: Instant, index: u32) {
+        let Some(participant) = self.participants.get_mut(&index) else { return };
+        participant.allowance_applied_at = Some(now);
         self.describe_again(index);
         self.reconcile_own_tracks(index);
         self.reconcile_own_data_tracks(index);

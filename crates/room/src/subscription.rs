@@ -14,7 +14,7 @@ use sluicegate_proto::pb::signal_response::Message;
 
 use crate::config::{TRACK_NOT_FOUND_TIMEOUT, TRACKS_PER_REQUEST_MAX};
 use crate::output::Output;
-use crate::participant::Unresolved;
+use crate::participant::{Participant, Unresolved};
 use crate::room::Room;
 use crate::timer::Reason;
 use crate::track;
@@ -152,6 +152,11 @@ impl Room {
 
     /// Brings a wanted subscription to what is allowed now.
     pub(crate) fn reconcile(&mut self, index: u32, track: u32) {
+        let concerns =
+            |participant: &Participant| participant.subscriptions.contains_key(&track) || participant.denied.contains(&track);
+        if !self.participants.get(&index).is_some_and(concerns) {
+            return;
+        }
         let verdict = self.verdict(index, track);
         let Some(participant) = self.participants.get_mut(&index) else { return };
         if verdict == Verdict::Invisible {

@@ -18,6 +18,8 @@ pub enum Reason {
     TrackNotFound(u32),
     /// The participant's token is refreshed.
     RefreshToken(u32),
+    /// Whom the participant allows to subscribe has changed again soon after it had changed.
+    Allowance(u32),
     /// The participant has spoken long enough, as it asked to be shown.
     SimulatedSpeaker(u32),
     /// Coalesced participant updates are due.
@@ -61,6 +63,7 @@ impl Timers {
     /// Everything that belongs to a participant.
     pub fn cancel_participant(&mut self, index: u32) {
         self.cancel(Reason::SimulatedSpeaker(index));
+        self.cancel(Reason::Allowance(index));
         for reason in [Reason::Join, Reason::Disconnect, Reason::Negotiation, Reason::TrackNotFound, Reason::RefreshToken] {
             self.cancel(reason(index));
         }

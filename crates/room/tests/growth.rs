@@ -14,6 +14,7 @@ use sluicegate_contract::time::WallClock;
 use sluicegate_proto::grant::VideoGrant;
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_request::Message;
+use sluicegate_proto::pb::signal_response::Message as Response;
 use sluicegate_proto::token::Claims;
 use sluicegate_room::input::{ConnectionKey, Join, SignalMode};
 use sluicegate_room::timer::Reason;
@@ -29,6 +30,10 @@ struct Crowd {
     /// As the room made them: each may go to many.
     shared: u64,
     newest_track: Option<TrackKey>,
+    /// The media plane was asked for a track or a data track, or to give one back.
+    subscriptions: u64,
+    /// SIDs.
+    data_tracks: Vec<String>,
 }
 
 impl Crowd {
@@ -36,7 +41,7 @@ impl Crowd {
         let now = Instant::now();
         let clock = WallClock::new(now, Duration::from_secs(1));
         let room = Room::new(now, RoomConfig::default(), RoomKey(1), "crowd", pb::CreateRoomRequest::default(), clock, 1);
-        Self { room, now, bytes: 0, messages: 0, shared: 0, newest_track: None }
+        Self { room, now, bytes: 0, messages: 0, shared: 0, newest_track: None, subscriptions: 0, data_tracks: Vec::new() }
     }
 
     fn input(&mut self, input: Input) {
@@ -56,7 +61,16 @@ impl Crowd {
                     self.shared += 1;
                     self.messages += connections.len() as u64;
                     self.bytes += (connections.len() * response.encoded_len()) as u64;
+                    if let Some(Response::PublishDataTrackResponse(published)) = &response.message {
+                        self.data_tracks.push(published.info.as_ref().unwrap().sid.clone());
+                    }
                 }
+                Output::Media(
+                    Command::Subscribe(_)
+                    | Command::Unsubscribe { .. }
+                    | Command::SubscribeDataTrack { .. }
+                    | Command::UnsubscribeDataTrack { .. },
+                ) => self.subscriptions += 1,
                 Output::Media(Command::AddTrack(add)) => self.newest_track = Some(add.track),
                 _ => {}
             }
@@ -182,6 +196,124 @@ fn quality_is_told_once_for_all() {
     crowd.wait(Duration::from_secs(10));
     judge(&mut crowd, 200, 99);
     assert!(!matches!(crowd.room.poll_timeout(), Some((_, Reason::Quality))), "there is nothing to tell");
+}
+
+/// One publishes a camera and so many data tracks, which all the others want.
+fn crowd_with_data_tracks(others: u32, tracks: u32) -> Crowd {
+    let mut crowd = Crowd::new();
+    for number in 0..=others {
+        crowd.join(number, number == 0);
+    }
+    for number in 1..=tracks {
+        let name = number.to_string();
+        let request = pb::PublishDataTrackRequest { pub_handle: number, name, ..Default::default() };
+        crowd.signal(0, Message::PublishDataTrackRequest(request));
+    }
+    crowd.wait(Duration::from_secs(5));
+    for number in 1..=others {
+        let sid = sid_of_the_track(&mut crowd);
+        crowd.signal(
+            number,
+            Message::Subscription(pb::UpdateSubscription { track_sids: vec![sid], subscribe: true, ..Default::default() }),
+        );
+    }
+    crowd
+}
+
+fn want(sids: &[String], target_fps: u32) -> Message {
+    let options = || Some(pb::DataTrackSubscriptionOptions { target_fps: Some(target_fps) });
+    let update =
+        |sid: &String| pb::update_data_subscription::Update { track_sid: sid.clone(), subscribe: true, options: options() };
+    Message::UpdateDataSubscription(pb::UpdateDataSubscription { updates: sids.iter().map(update).collect() })
+}
+
+#[test]
+fn wishes_for_data_tracks_are_told_together_and_once() {
+    let mut crowd = crowd_with_data_tracks(1, 300);
+    let counts = |crowd: &mut Crowd, message: Message| {
+        (crowd.messages, crowd.subscriptions) = (0, 0);
+        crowd.signal(1, message);
+        (crowd.messages, crowd.subscriptions)
+    };
+    let sids = crowd.data_tracks.clone();
+    let repeated: Vec<String> = sids.iter().cycle().take(5 * sids.len()).cloned().collect();
+    assert_eq!(counts(&mut crowd, want(&repeated, 5)), (1, 300), "named again and again");
+    assert_eq!(counts(&mut crowd, want(&sids, 5)), (1, 0), "asked again: the handles, for whoever forgot them");
+    assert_eq!(counts(&mut crowd, want(&sids, 9)), (1, 300), "another rate");
+    let none = |sid: &String| pb::update_data_subscription::Update { track_sid: sid.clone(), ..Default::default() };
+    let updates: Vec<_> = sids.iter().map(none).collect();
+    for _ in 0..2 {
+        assert_eq!(
+            counts(&mut crowd, Message::UpdateDataSubscription(pb::UpdateDataSubscription { updates: updates.clone() })),
+            (0, 300)
+        );
+        assert_eq!(counts(&mut crowd, want(&sids, 5)), (1, 300));
+    }
+}
+
+/// A publisher who allows and forbids as fast as he can makes no more noise than one who does it ten times a second, and what he
+/// says reaches only those who want something of him, each in one message.
+#[test]
+fn allowing_and_forbidding_is_gathered() {
+    const OTHERS: u64 = 20;
+    const TRACKS: u64 = 100;
+    let mut crowd = crowd_with_data_tracks(OTHERS as u32, TRACKS as u32);
+    let sids = crowd.data_tracks.clone();
+    for number in 1..=OTHERS as u32 / 2 {
+        crowd.signal(number, want(&sids, 5));
+    }
+    let permission = |all_participants| {
+        Message::SubscriptionPermission(pb::SubscriptionPermission { all_participants, track_permissions: Vec::new() })
+    };
+    let count = |crowd: &mut Crowd| std::mem::take(&mut crowd.subscriptions);
+    count(&mut crowd);
+    crowd.messages = 0;
+    crowd.signal(0, permission(false));
+    // each of the camera, half of them of the data tracks: at once
+    let pairs = OTHERS + OTHERS / 2 * TRACKS;
+    assert_eq!((count(&mut crowd), crowd.messages), (pairs, OTHERS));
+    crowd.messages = 0;
+    crowd.signal(0, permission(true));
+    crowd.signal(0, permission(false));
+    crowd.wait(Duration::from_secs(1));
+    assert_eq!((count(&mut crowd), crowd.messages), (0, 0), "nothing has changed in the end");
+    for number in 0..1000 {
+        crowd.signal(0, permission(number % 2 == 0));
+        crowd.wait(Duration::from_millis(1));
+    }
+    crowd.signal(0, permission(true));
+    crowd.wait(Duration::from_secs(1));
+    let (changes, messages) = (count(&mut crowd), crowd.messages);
+    assert!((pairs..=12 * pairs).contains(&changes), "{changes} changes of {pairs} pairs");
+    assert!(messages <= 12 * (OTHERS + OTHERS / 2), "{messages} messages");
+    assert_eq!(changes / pairs % 2, 1, "in the end everybody has what he wants");
+}
+
+/// What begins after a word of the publisher's is judged by that word, also while the present subscriptions wait for it.
+#[test]
+fn a_new_track_is_never_offered_to_whom_it_is_forbidden() {
+    let mut crowd = Crowd::new();
+    for number in 0..2 {
+        let everything = Join { auto_subscribe: true, ..join(number) };
+        crowd.input(Input::Join(Box::new(everything)));
+        let session = sluicegate_contract::SessionKey { room: RoomKey(1), index: number };
+        crowd.input(Input::Media(Event::TransportState {
+            session,
+            target: PcTarget::Subscriber,
+            state: TransportState::Connected,
+        }));
+    }
+    for all_participants in [false, true, false] {
+        crowd.signal(
+            0,
+            Message::SubscriptionPermission(pb::SubscriptionPermission { all_participants, track_permissions: Vec::new() }),
+        );
+    }
+    crowd.signal(0, Message::AddTrack(camera()));
+    let track = crowd.newest_track.take().unwrap();
+    crowd.input(Input::Media(Event::TrackStarted { track, codec: Codec::Vp8, mid: "1".into(), rids: Vec::new() }));
+    crowd.wait(Duration::from_secs(1));
+    assert_eq!(crowd.subscriptions, 0);
 }
 
 fn sid_of_the_track(crowd: &mut Crowd) -> String {

@@ -98,7 +98,7 @@ fn permissions_decide() {
     allow(&mut scene, "ben", usual());
     scene.note("the publisher decides who");
     let nobody = pb::SubscriptionPermission { all_participants: false, track_permissions: Vec::new() };
-    scene.signal("ann", Message::SubscriptionPermission(nobody));
+    scene.signal("ann", Message::SubscriptionPermission(nobody)).wait(0.1);
     let everybody = pb::SubscriptionPermission { all_participants: true, track_permissions: Vec::new() };
     scene.signal("ann", Message::SubscriptionPermission(everybody));
     scene.note("one who hides");

@@ -164,6 +164,34 @@ fn data_tracks() {
     assert_eq!(beyond, Some((Reason::LimitExceeded, "too many data tracks".to_owned())));
 }
 
+/// Their names and descriptions together: everybody is told of them all.
+#[test]
+fn descriptions_of_all_data_tracks() {
+    const MOST: usize = 64 << 10;
+    let mut scene = somebody();
+    let publish = |n: u32, size: usize| {
+        let schema = Some(pb::DataTrackSchemaId { name: text(size), ..Default::default() });
+        pb::PublishDataTrackRequest { pub_handle: 1000 + n, name: format!("{n:03}"), schema, ..Default::default() }
+    };
+    let mut sum = 0;
+    for n in 0..100 {
+        let request = publish(n, 900);
+        let bytes = prost::Message::encoded_len(&request);
+        let refused = refusal(&answers(&mut scene, Message::PublishDataTrackRequest(request)));
+        assert_eq!(refused.is_some(), sum + bytes > MOST, "{sum} and {bytes}: {refused:?}");
+        if let Some((reason, _)) = refused {
+            assert_eq!(reason, Reason::LimitExceeded);
+        } else {
+            sum += bytes;
+        }
+    }
+    let end = Message::UnpublishDataTrackRequest(pb::UnpublishDataTrackRequest { pub_handle: 1000 });
+    assert_eq!(refusal(&answers(&mut scene, end)), None);
+    let again = || Message::PublishDataTrackRequest(publish(100, 900));
+    assert_eq!(refusal(&answers(&mut scene, again())), None, "what is over does not count");
+    assert!(refusal(&answers(&mut scene, again())).is_some());
+}
+
 /// Whoever publishes, and then how many of the tracks somebody else may have.
 #[test]
 fn subscriptions() {
@@ -231,6 +259,7 @@ fn what_is_cut() {
         Message::SubscriptionPermission(pb::SubscriptionPermission { all_participants: false, track_permissions })
     };
     assert!(ends(&answers(&mut scene, allow(TRACK_PERMISSIONS_MAX))), "ben is beyond the end");
+    scene.wait(0.1);
     let outputs = answers(&mut scene, allow(TRACK_PERMISSIONS_MAX - 1));
     assert!(outputs.iter().any(|output| matches!(output, Output::Media(Command::Subscribe(_)))), "and just before it");
     // a refusal gives the request back, a large one only its name

@@ -87,7 +87,7 @@ fn the_publisher_decides_who() {
     scene.publish("ann", "second");
     scene.note("recorders and agents may anyway").join("bot", |join| join.claims.kind = "agent".to_owned());
     scene.note("whoever comes later is told, too").join("dan", |_| {});
-    scene.note("everybody may again");
+    scene.note("everybody may again").wait(0.1);
     scene.signal(
         "ann",
         Message::SubscriptionPermission(pb::SubscriptionPermission { all_participants: true, ..Default::default() }),

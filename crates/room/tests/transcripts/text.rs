@@ -180,6 +180,7 @@ pub fn reason(reason: Reason, names: &Names) -> String {
         Reason::Negotiation(index) => format!("Negotiation {}", name(index)),
         Reason::TrackNotFound(index) => format!("TrackNotFound {}", name(index)),
         Reason::RefreshToken(index) => format!("RefreshToken {}", name(index)),
+        Reason::Allowance(index) => format!("Allowance {}", name(index)),
         Reason::SimulatedSpeaker(index) => format!("SimulatedSpeaker {}", name(index)),
         Reason::Updates | Reason::Repeating | Reason::Quality | Reason::Rpc | Reason::RoomUpdate | Reason::Empty => {
             format!("{reason:?}")
