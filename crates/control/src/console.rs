@@ -1,4 +1,7 @@
-//! The web console: the files of `console/dist`, and in development the two questions that its page asks.
+//! The web console: the files of `console/dist`, and in development the two questions that its page asks and the faults that tests
+//! provoke.
+
+mod fault;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
@@ -7,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use serde_json::{Value, json};
 use sluicegate_proto::pb;
@@ -64,9 +67,10 @@ pub(crate) fn router(in_development: bool) -> Router<Control> {
         Router::new().route("/console", get(redirect)).route("/console/", get(file)).route("/console/{*path}", get(file));
     if in_development {
         router = router.route("/console/api/session", get(session)).route("/console/api/overview", get(overview));
+        router = router.route("/console/api/fault", post(fault::provoke));
     } else {
         let refused = || async { text(StatusCode::NOT_FOUND, "this server is not in development mode") };
-        router = router.route("/console/api/{*path}", get(refused));
+        router = router.route("/console/api/{*path}", any(refused));
     }
     router
 }

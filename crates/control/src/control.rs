@@ -130,6 +130,10 @@ impl Control {
         &self.0.rooms
     }
 
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.0.workers
+    }
+
     /// Why no new rooms should come here.
     pub(crate) fn hindrance(&self) -> Option<&'static str> {
         if !self.0.rooms.has_media() || self.0.is_behind.load(Ordering::Relaxed) {

@@ -301,6 +301,14 @@ impl Rooms {
         }
     }
 
+    /// The room panics, or where an identity is named that participant's session in the media plane. A room that has panicked
+    /// answers nothing.
+    pub async fn provoke(&self, name: &str, identity: &str) -> Result<(), ApiError> {
+        let inbox = self.0.table.inbox(name).ok_or_else(no_such_room)?;
+        let identity = (!identity.is_empty()).then(|| identity.to_owned());
+        ask(&inbox, ApiCall::Fault { identity }).await.unwrap_or(Ok(ApiReply::Done)).map(|_| ())
+    }
+
     /// All rooms, or those named, by name.
     pub fn list(&self, names: &[String]) -> Vec<pb::Room> {
         self.0.table.snapshots(names)

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use prost::Message as _;
-use sluicegate_contract::command::DataChannel;
+use sluicegate_contract::Command;
+use sluicegate_contract::command::{DataChannel, Fault};
 use sluicegate_proto::data::{self, DATA_BYTES_MAX};
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
@@ -70,7 +71,16 @@ impl Room {
             ApiCall::Show(forwarded) => self.show_participant(now, *forwarded),
             ApiCall::Move { identity, to } => self.move_participant(now, &identity, to),
             ApiCall::UpdateMetadata { metadata } => self.update_room_metadata(now, metadata),
+            ApiCall::Fault { identity } => self.provoke(identity.as_deref()),
         }
+    }
+
+    #[expect(clippy::panic, reason = "a provoked panic is the purpose")]
+    fn provoke(&mut self, identity: Option<&str>) -> Answer {
+        let Some(identity) = identity else { panic!("provoked") };
+        let index = self.find(identity)?;
+        self.command(Command::Fault(Fault::Service(self.session_key(index))));
+        Ok(ApiReply::Done)
     }
 
     pub(crate) fn find(&self, identity: &str) -> Result<u32, ApiError> {

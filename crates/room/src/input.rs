@@ -108,4 +108,8 @@ pub enum ApiCall {
     },
     /// A participant of another room is to be shown here.
     Show(Box<Forwarded>),
+    /// Provokes a panic: of this participant's session in the media plane, or of the room itself. Asked in development only.
+    Fault {
+        identity: Option<String>,
+    },
 }

@@ -157,6 +157,7 @@ pub fn call(call: &ApiCall) -> String {
     match call {
         ApiCall::Configure(request) => format!("Configure {}", json(request)),
         ApiCall::Delete => "Delete".to_owned(),
+        ApiCall::Fault { identity } => format!("Fault {identity:?}"),
         ApiCall::ListParticipants => "ListParticipants".to_owned(),
         ApiCall::GetParticipant { identity } => format!("GetParticipant {identity}"),
         ApiCall::RemoveParticipant { identity } => format!("RemoveParticipant {identity}"),
