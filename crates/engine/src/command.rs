@@ -88,7 +88,6 @@ impl Engine {
                 role: if target == PcTarget::Publisher { Role::Answer } else { Role::Offer },
                 single_pc: add.mode == PcMode::Single,
                 ice_lite: add.ice_lite,
-                controlling: false,
                 certificate: &self.config.certificate,
                 candidates: &self.config.candidates,
                 worker: self.config.worker.index,

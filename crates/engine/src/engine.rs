@@ -165,13 +165,12 @@ impl Engine {
     }
 
     /// The connection of `path` is no more.
-    pub fn handle_path_closed(&mut self, path: &Path) {
-        if let Some(link) = self.demux.forget_path(path)
-            && let Some(state) = self.links.get_mut(link as usize)
-            && state.path == Some(*path)
-        {
-            // until the peer nominates another one
-            state.path = None;
+    pub fn handle_path_closed(&mut self, now: Instant, path: &Path) {
+        let Some(link) = self.demux.forget_path(path) else { return };
+        if let Some(state) = self.links.get_mut(link as usize) {
+            let before = state.paths.in_use();
+            state.paths.gone(now, *path);
+            self.follow_path(link, before);
         }
     }
 

@@ -19,6 +19,7 @@ mod data_track;
 mod link;
 mod negotiate;
 mod pacer;
+mod paths;
 mod receive;
 mod relay;
 mod report;

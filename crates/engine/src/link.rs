@@ -6,17 +6,16 @@ use sluicegate_contract::command::{DataChannel, PcTarget};
 use sluicegate_contract::event::TransportState;
 use sluicegate_sfu::receiver::feedback::TwccRecorder;
 use sluicegate_transport::connection::ChannelId;
+use sluicegate_transport::ice::TransactionId;
 use sluicegate_transport::transport::Transport;
 
 use crate::demux::Path;
+use crate::paths::Paths;
 
 /// Nothing authentic was heard for this long: disconnected (LiveKit: ICE disconnected).
 const DISCONNECTED_AFTER: Duration = Duration::from_secs(10);
 /// So much later it will not come back by itself (LiveKit: ICE failed).
 const FAILED_AFTER: Duration = Duration::from_secs(15);
-/// Nothing on the path in use for this long, but a check on another one: the client is there now. Clients check every 2.5 s to 5 s, and
-/// reports come each second where there is media.
-const PATH_SILENT_AFTER: Duration = Duration::from_secs(3);
 /// Receiver and sender reports (LiveKit: RR 1 s; SR 3 s, ours more often, because they carry the lip-sync).
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// The first report comes early: it brings the subscriber's clock and our first round-trip time.
@@ -28,8 +27,8 @@ pub const ROUTES_MAX: usize = 512;
 pub struct Link {
     // hot
     pub transport: Transport,
-    /// Where media goes; none until a peer nominated a pair.
-    pub path: Option<Path>,
+    /// Where media goes, and where it might.
+    pub paths: Paths,
     pub routes: Routes,
     pub twcc: TwccRecorder,
 
@@ -37,8 +36,6 @@ pub struct Link {
     pub session: u32,
     pub target: PcTarget,
     pub last_heard: Instant,
-    /// When something authentic came on `path`.
-    path_heard: Instant,
     pub state: Option<TransportState>,
     /// ICE was restarted while nothing was heard: until something is, the silence counts from here.
     restarted: Option<Instant>,
@@ -55,13 +52,12 @@ impl Link {
     pub fn new(now: Instant, transport: Transport, session: u32, target: PcTarget, feedback_ssrc: u32) -> Self {
         Self {
             transport,
-            path: None,
+            paths: Paths::new(now),
             routes: Routes::default(),
             twcc: TwccRecorder::default(),
             session,
             target,
             last_heard: now,
-            path_heard: now,
             state: None,
             restarted: None,
             report_due: None,
@@ -75,20 +71,19 @@ impl Link {
     /// Something authentic arrived.
     pub fn heard(&mut self, now: Instant, path: Path) {
         self.last_heard = now;
-        if self.path == Some(path) {
-            self.path_heard = now;
-        }
+        self.paths.heard(now, path);
     }
 
-    /// An authentic check came on `path`. Media goes to the pair that was nominated last. Where a NAT gave the client another address
-    /// in the middle of a call, the check that keeps the nominated pair alive comes from there, and the old path is silent; not every
-    /// client says USE-CANDIDATE again.
-    pub fn checked(&mut self, now: Instant, path: Path, nominated: bool) {
-        let is_silent = now.saturating_duration_since(self.path_heard) >= PATH_SILENT_AFTER;
-        if nominated || self.path.is_some() && is_silent {
-            self.path = Some(path);
-        }
-        self.heard(now, path);
+    /// An authentic check came on `path`.
+    pub fn checked(&mut self, now: Instant, path: Path, nominates: bool) {
+        self.last_heard = now;
+        self.paths.checked(now, path, nominates);
+    }
+
+    /// A check of ours was answered on `path`, authentically.
+    pub fn answered(&mut self, now: Instant, path: Path, id: &TransactionId) {
+        self.last_heard = now;
+        self.paths.answered(now, path, id);
     }
 
     /// ICE restarts: a link that was given up for its silence has another chance.
@@ -223,7 +218,6 @@ mod tests {
             role: Role::Answer,
             single_pc: true,
             ice_lite: true,
-            controlling: false,
             certificate: &Certificate::generate().unwrap(),
             candidates: &[LocalAddress::udp(SocketAddr::from(([192, 0, 2, 1], 7882)))],
             worker: 0,
@@ -237,25 +231,6 @@ mod tests {
 
     fn path(port: u16) -> Path {
         Path { local: 0, remote: SocketAddr::from(([198, 51, 100, 1], port)) }
-    }
-
-    #[test]
-    fn media_follows_nominations_and_whoever_moved() {
-        let now = Instant::now();
-        let at = |secs: f32| now + Duration::from_secs_f32(secs);
-        let mut link = link(now);
-        link.checked(at(9.0), path(1), false);
-        assert_eq!(link.path, None, "a check alone nominates nothing");
-        link.checked(at(10.0), path(1), true);
-        link.checked(at(10.5), path(2), false);
-        assert_eq!(link.path, Some(path(1)), "another way is tried beside the one in use");
-        link.heard(at(12.0), path(1));
-        link.checked(at(14.9), path(2), false);
-        assert_eq!(link.path, Some(path(1)));
-        link.checked(at(15.0), path(3), false);
-        assert_eq!(link.path, Some(path(3)), "the NAT gave it another address");
-        link.checked(at(15.1), path(2), true);
-        assert_eq!(link.path, Some(path(2)));
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Engine {
         let state = &mut self.links[link as usize];
         if state.transport.connection.local_ufrag() != before {
             state.restarted(now);
+            state.paths.restarted();
         }
         self.demux.add_ufrag(link, state.transport.local_ufrag());
         if can_publish {
@@ -74,10 +75,14 @@ impl Engine {
         }
         let state = &mut self.links[link as usize];
         let first = !state.transport.connection.is_started();
+        let before = state.transport.connection.local_ufrag().to_owned();
         if let Err(error) = state.transport.accept_answer(now, sdp) {
             let (session, target) = (key, PcTarget::Subscriber);
             self.events.push_back(Event::NegotiationFailed { session, target, why: error.to_string() });
             return;
+        }
+        if state.transport.connection.local_ufrag() != before {
+            state.paths.restarted();
         }
         if first {
             // LiveKit's labels and reliabilities; the client listens for them on this PeerConnection

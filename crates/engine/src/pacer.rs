@@ -112,7 +112,7 @@ impl Engine {
     }
 
     fn send_one(&mut self, descriptor: &Descriptor, transport: u32, send_time: [u8; 3], sink: &mut impl Sink) -> Option<usize> {
-        let path = self.links.get(transport as usize)?.path?;
+        let path = self.links.get(transport as usize)?.paths.in_use()?;
         let length = self.seal(descriptor, send_time, sink.room(path)?)?;
         sink.send(path, length);
         Some(length)

@@ -41,16 +41,27 @@ impl Engine {
             return;
         };
         let Some(state) = self.links.get_mut(link as usize) else { return };
-        if let Some(check) = ice::verify_check(datagram, state.transport.connection.local_password()) {
-            let before = state.path;
+        let (before, connection) = (state.paths.in_use(), &state.transport.connection);
+        if let Some(check) = ice::verify_check(datagram, connection.local_password()) {
             state.checked(now, path, check.use_candidate);
-            let after = state.path;
             self.demux.learn(link, path);
-            if after != before {
-                self.demux.nominated(path, before);
-            }
+        } else if let Some(id) = ice::answered_check(datagram)
+            && state.paths.expects(path, &id)
+            && ice::verify_answer(datagram, connection.remote_password())
+        {
+            state.answered(now, path, &id);
         }
+        self.follow_path(link, before);
         self.receive_control(now, link, path, datagram);
+    }
+
+    /// Tells who must know of it where a link's media goes now, if that is not `before`.
+    pub(crate) fn follow_path(&mut self, link: u32, before: Option<Path>) {
+        let Some(after) = self.links.get(link as usize).and_then(|state| state.paths.in_use()) else { return };
+        if before != Some(after) {
+            self.demux.learn(link, after);
+            self.demux.nominated(after, before);
+        }
     }
 
     fn receive_control(&mut self, now: Instant, link: u32, path: Path, datagram: &[u8]) {

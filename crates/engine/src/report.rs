@@ -155,7 +155,7 @@ impl Engine {
             return;
         }
         let Some(state) = self.links.get_mut(link as usize) else { return };
-        let (Some(path), Some(sealer)) = (state.path, state.transport.connection.sealer()) else { return };
+        let (Some(path), Some(sealer)) = (state.paths.in_use(), state.transport.connection.sealer()) else { return };
         let mut buffer = [0u8; COMPOUND_MAX + TRAILER_MAX];
         let Some(room) = buffer.get_mut(..compound.len()) else { return };
         room.copy_from_slice(compound);

@@ -8,6 +8,7 @@ use sluicegate_contract::event::TransportState;
 use sluicegate_contract::{Event, Relay};
 use sluicegate_transport::address::LocalAddress;
 use sluicegate_transport::connection::Output;
+use sluicegate_transport::ice;
 
 use crate::demux::Path;
 use crate::engine::Engine;
@@ -71,7 +72,7 @@ impl Engine {
                     let same = |local: &LocalAddress| local.address == source && local.carrier == carrier;
                     let local = self.config.candidates.iter().position(same);
                     if let Some(local) = local.and_then(|at| u16::try_from(at).ok()) {
-                        self.transmit(link, Path { local, remote: destination }, &contents);
+                        self.transmit(now, link, Path { local, remote: destination }, &contents);
                     }
                 }
                 Output::Connected => self.report_state(link, TransportState::Connected),
@@ -89,19 +90,21 @@ impl Engine {
     }
 
     /// A packet that the connection wants to send on `path`.
-    fn transmit(&mut self, link: u32, mut path: Path, contents: &[u8]) {
+    fn transmit(&mut self, now: Instant, link: u32, mut path: Path, contents: &[u8]) {
         let Some(state) = self.links.get_mut(link as usize) else { return };
+        if let Some(check) = ice::own_check(contents) {
+            state.paths.check_sent(path, check);
+        }
         if contents.first().is_some_and(|first| (20..64).contains(first)) {
-            match state.path {
+            match state.paths.in_use() {
                 // str0m follows nominations alone; where the media goes, there the client is
                 Some(in_use) => path = in_use,
                 // before anybody nominated a pair, DTLS shows which one works
                 // a connection that was closed is no path, whatever str0m still thinks of it
                 None if self.demux.is_stream(&path) && self.demux.by_path(&path) != Some(link) => return,
                 None => {
-                    state.path = Some(path);
-                    self.demux.learn(link, path);
-                    self.demux.nominated(path, None);
+                    state.paths.begun(now, path);
+                    self.follow_path(link, None);
                 }
             }
         }

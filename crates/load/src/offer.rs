@@ -133,6 +133,7 @@ pub fn read_answer(sdp: &str) -> Option<Answer> {
         pwd: shared("ice-pwd")?.to_owned(),
         fingerprint: fingerprint(shared("fingerprint")?)?,
         dtls_active: shared("setup") == Some("passive"),
+        ice_lite: description.get("ice-lite").is_some(),
     };
     let candidates = description.media.iter().flat_map(|media| media.all("candidate")).map(|line| format!("candidate:{line}"));
     let taken = description.media.iter().filter(|media| media.port != 0 && media.direction().receive);

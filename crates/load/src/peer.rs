@@ -37,7 +37,6 @@ impl Peer {
                 role,
                 single_pc: false,
                 ice_lite: false,
-                controlling: true,
                 certificate,
                 candidates: &candidates,
                 worker: 0,

@@ -8,8 +8,8 @@ use sluicegate_proto::{Message as _, pb};
 use sluicegate_rtp::codec::{Codec, MediaKind};
 use sluicegate_sim::{Network, Source, World};
 
-/// From the way's return to media in both kinds.
-const BACK_AFTER_MAX: Duration = Duration::from_secs(5);
+/// From the way's return to media in both kinds. A third of it passes before the client comes back.
+const BACK_AFTER_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mishap {

@@ -32,7 +32,7 @@ pub struct ConnectionConfig<'a> {
     /// Begins our user name fragments ([`ice::worker_of`]).
     pub worker: u16,
     pub ice_lite: bool,
-    /// We nominate (the side of a client).
+    /// We nominate: where both ends are full, whoever offered first (RFC 8445 §6.1.1).
     pub controlling: bool,
 }
 
@@ -44,6 +44,8 @@ pub struct Remote {
     pub fingerprint: Fingerprint,
     /// We are the DTLS client.
     pub dtls_active: bool,
+    /// It leaves checks and nominations to us.
+    pub ice_lite: bool,
 }
 
 /// A certificate's digest (RFC 8122).
@@ -98,12 +100,14 @@ pub enum Output {
 pub struct Connection {
     rtc: Rtc,
     worker: u16,
+    ice_lite: bool,
     ufrag: String,
     pwd: String,
     /// Of a restart that we offer: ours once the peer has told its own.
     prepared: Option<IceCreds>,
     fingerprint: String,
     remote_ufrag: String,
+    remote_pwd: String,
     started: bool,
     /// The peer shall connect to us; its own addresses, all of UDP, are passed over.
     tcp_only: bool,
@@ -146,11 +150,13 @@ impl Connection {
         Self {
             rtc,
             worker: config.worker,
+            ice_lite: config.ice_lite,
             ufrag,
             pwd: pass,
             prepared: None,
             fingerprint,
             remote_ufrag: String::new(),
+            remote_pwd: String::new(),
             started: false,
             tcp_only: false,
             failed: false,
@@ -191,6 +197,11 @@ impl Connection {
         &self.remote_ufrag
     }
 
+    /// Under which the peer answers our checks.
+    pub fn remote_password(&self) -> &str {
+        &self.remote_pwd
+    }
+
     /// Starts ICE, DTLS and SCTP. Later calls only matter when the credentials differ, see [`Connection::restart_ice`].
     pub fn start(&mut self, now: Instant, remote: &Remote) {
         if self.started || self.failed {
@@ -198,8 +209,12 @@ impl Connection {
         }
         self.started = true;
         self.remote_ufrag.clone_from(&remote.ufrag);
+        self.remote_pwd.clone_from(&remote.pwd);
         self.dtls_active = remote.dtls_active;
         let mut direct = self.rtc.direct_api();
+        if remote.ice_lite && !self.ice_lite {
+            direct.set_ice_controlling(true);
+        }
         direct.set_remote_ice_credentials(IceCreds { ufrag: remote.ufrag.clone(), pass: remote.pwd.clone() });
         direct.set_remote_fingerprint(PeerFingerprint {
             hash_func: remote.fingerprint.algorithm.clone(),
@@ -230,13 +245,18 @@ impl Connection {
         self.prepared.is_some()
     }
 
-    /// ICE restarts: new credentials on both sides (ours as prepared), the keys stay (RFC 8445 §2.4).
+    /// ICE restarts: new credentials on both sides (ours as prepared), and every pair must prove itself anew; keys and roles stay
+    /// (RFC 8445 §9).
     pub fn restart_ice(&mut self, now: Instant, ufrag: &str, pwd: &str) {
         let ours = self.prepared.take().unwrap_or_else(|| ice::credentials(self.worker));
         (self.ufrag, self.pwd) = (ours.ufrag.clone(), ours.pass.clone());
-        self.remote_addresses.restart();
         ufrag.clone_into(&mut self.remote_ufrag);
+        pwd.clone_into(&mut self.remote_pwd);
         let mut direct = self.rtc.direct_api();
+        // else a pair that worked once would stay the best one to str0m for as long as it is not sure of the contrary
+        for past in self.remote_addresses.restart() {
+            direct.invalidate_candidate(&past);
+        }
         direct.set_local_ice_credentials(ours);
         direct.set_remote_ice_credentials(IceCreds { ufrag: ufrag.to_owned(), pass: pwd.to_owned() });
         self.handle_timeout(now);
@@ -250,10 +270,18 @@ impl Connection {
     /// over.
     pub fn add_remote_candidate(&mut self, line: &str) -> Result<(), TransportError> {
         let Some(candidate) = ice::remote_candidate(line)?.filter(|_| !self.tcp_only) else { return Ok(()) };
-        match self.remote_addresses.signal(candidate.addr()) {
-            Admission::New => self.rtc.add_remote_candidate(candidate),
+        // of another time than the credentials that we have
+        if self.started && candidate.ufrag().is_some_and(|ufrag| ufrag != self.remote_ufrag) {
+            return Ok(());
+        }
+        match self.remote_addresses.signal(candidate.proto(), candidate.addr(), candidate.prio()) {
+            Admission::Tell(candidate) => self.rtc.add_remote_candidate(candidate),
             Admission::Known => {}
             Admission::TooMany => return Err(TransportError::Candidate("too many".to_owned())),
+        }
+        if self.started && !self.failed {
+            // without a pair to check str0m wanted to sleep for three seconds
+            self.drain();
         }
         Ok(())
     }
@@ -262,7 +290,7 @@ impl Connection {
     pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, local: LocalAddress, datagram: &[u8]) {
         // STUN begins with two zero bits and 0 or 1 (RFC 7983)
         let is_stun = datagram.first().is_some_and(|first| *first < 4);
-        if self.failed || is_stun && !self.admits(source, datagram) {
+        if self.failed || is_stun && !self.admits(local.carrier, source, datagram) {
             return;
         }
         // what str0m cannot parse is a stranger's
@@ -274,10 +302,18 @@ impl Connection {
     }
 
     /// str0m remembers each address that an authentic check came from, so their number is bounded here.
-    fn admits(&mut self, source: SocketAddr, datagram: &[u8]) -> bool {
+    fn admits(&mut self, carrier: Carrier, source: SocketAddr, datagram: &[u8]) -> bool {
         match ice::binding(datagram) {
             Some(Binding::Request) => {
-                ice::verify_check(datagram, &self.pwd).is_some() && self.remote_addresses.meet(source) != Admission::TooMany
+                let Some(check) = ice::verify_check(datagram, &self.pwd) else { return false };
+                match self.remote_addresses.meet(carrier.protocol(), source, check.priority) {
+                    Admission::Known => true,
+                    Admission::Tell(candidate) => {
+                        self.rtc.add_remote_candidate(candidate);
+                        true
+                    }
+                    Admission::TooMany => false,
+                }
             }
             Some(Binding::Response) => true,
             None => false,

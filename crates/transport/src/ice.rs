@@ -1,7 +1,7 @@
 //! What of ICE (RFC 8445, over STUN, RFC 8489) is read outside str0m: whose a binding request is, whether it is authentic and
-//! nominates; which remote candidates are taken, and how many addresses of a peer are remembered.
+//! nominates; which check of ours was answered; which remote candidates are taken, and how many addresses of a peer are remembered.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use aws_lc_rs::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY};
@@ -48,15 +48,57 @@ pub fn stun_username_ufrag(datagram: &[u8]) -> Option<&str> {
     if binding(datagram)? != Binding::Request {
         return None;
     }
+    let value = attribute(datagram, USERNAME)?;
+    std::str::from_utf8(value).ok()?.split_once(':').map(|(ours, _)| ours)
+}
+
+/// The first attribute of this type.
+fn attribute(datagram: &[u8], wanted: u16) -> Option<&[u8]> {
     let mut at = 20;
     loop {
         let (kind, length) = (word(datagram, at)?, usize::from(word(datagram, at + 2)?));
         let value = datagram.get(at + 4..at + 4 + length)?;
-        if kind == USERNAME {
-            return std::str::from_utf8(value).ok()?.split_once(':').map(|(ours, _)| ours);
+        if kind == wanted {
+            return Some(value);
         }
         at += 4 + length.next_multiple_of(4);
     }
+}
+
+/// Names a request and its response.
+pub type TransactionId = [u8; 12];
+
+fn transaction_id(datagram: &[u8]) -> Option<TransactionId> {
+    datagram.get(8..)?.first_chunk().copied()
+}
+
+/// A binding request that we send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnCheck {
+    pub id: TransactionId,
+    /// We are controlling, and want this pair to be used (RFC 8445 §8.1.1).
+    pub nominates: bool,
+}
+
+/// Reads a packet of ours; none where it is no binding request.
+pub fn own_check(datagram: &[u8]) -> Option<OwnCheck> {
+    const USE_CANDIDATE: u16 = 0x0025;
+    if binding(datagram)? != Binding::Request {
+        return None;
+    }
+    Some(OwnCheck { id: transaction_id(datagram)?, nominates: attribute(datagram, USE_CANDIDATE).is_some() })
+}
+
+/// The request that a binding success response answers; nothing is verified.
+pub fn answered_check(datagram: &[u8]) -> Option<TransactionId> {
+    let is_success = binding(datagram)? == Binding::Response && word(datagram, 0)? == BINDING_SUCCESS;
+    is_success.then(|| transaction_id(datagram))?
+}
+
+/// Whether a response is authentic, with the peer's password.
+pub fn verify_answer(datagram: &[u8], password: &str) -> bool {
+    let message = StunMessage::parse(datagram).ok();
+    message.is_some_and(|message| message.is_successful_binding_response() && message.verify(password.as_bytes(), sha1_hmac))
 }
 
 /// Characters of a user name fragment that name the worker.
@@ -80,6 +122,8 @@ pub fn worker_of(ufrag: &str) -> Option<u16> {
 pub struct Check {
     /// The peer wants this pair to be used (RFC 8445 §8.1.1).
     pub use_candidate: bool,
+    /// Of a peer-reflexive candidate that the check may show (RFC 8445 §7.1.1).
+    pub priority: u32,
 }
 
 /// A binding request whose integrity was verified with our password; none for everything else.
@@ -89,7 +133,7 @@ pub fn verify_check(datagram: &[u8], password: &str) -> Option<Check> {
     }
     let message = StunMessage::parse(datagram).ok()?;
     let authentic = message.is_binding_request() && message.verify(password.as_bytes(), sha1_hmac);
-    authentic.then(|| Check { use_candidate: message.use_candidate() })
+    authentic.then(|| Check { use_candidate: message.use_candidate(), priority: message.prio().unwrap_or_default() })
 }
 
 fn word(datagram: &[u8], at: usize) -> Option<u16> {
@@ -120,7 +164,10 @@ pub(crate) fn remote_candidate(line: &str) -> Result<Option<Candidate>, Transpor
         return Ok(None);
     }
     let candidate = Candidate::from_sdp_string(line).map_err(|error| TransportError::Candidate(error.to_string()))?;
-    let usable = candidate.proto() == Protocol::Udp && candidate.addr().port() != 0 && is_unicast(candidate.addr().ip());
+    // RTP and RTCP share the first component (RFC 8445 §13)
+    let is_first = line.split_ascii_whitespace().nth(1) == Some("1");
+    let usable =
+        is_first && candidate.proto() == Protocol::Udp && candidate.addr().port() != 0 && is_unicast(candidate.addr().ip());
     Ok(usable.then_some(candidate))
 }
 
@@ -129,54 +176,88 @@ fn is_unicast(address: IpAddr) -> bool {
     !address.is_unspecified() && !address.is_multicast() && !broadcast
 }
 
-/// The addresses str0m was told of.
+/// A remote candidate as str0m is told it. It makes those of checks from elsewhere itself (peer-reflexive, RFC 8445 §7.3.1.3), and
+/// gives the place of such a one to the next of its address. So each address is there once, and can be withdrawn: of several with one
+/// address it would only ever find the first. Of what a candidate says beside, nothing but its priority matters.
+fn told(protocol: Protocol, address: SocketAddr, priority: u32, is_signalled: bool) -> Option<Candidate> {
+    let kind = if protocol == Protocol::Udp { "udp" } else { "tcp" };
+    let (ip, port) = (address.ip(), address.port());
+    // another one than that of a check: its priority counts
+    let base = if is_signalled { " raddr 0.0.0.0 rport 0" } else { "" };
+    Candidate::from_sdp_string(&format!("candidate:tmp_prflx 1 {kind} {priority} {ip} {port} typ prflx{base}")).ok()
+}
+
+/// The addresses str0m was told of, or met.
 #[derive(Debug, Default)]
 pub(crate) struct RemoteAddresses {
-    /// By candidates since the last restart.
-    signalled: BTreeSet<SocketAddr>,
-    /// By authentic checks from elsewhere (peer-reflexive, RFC 8445 §7.3.1.3).
-    reflexive: BTreeSet<SocketAddr>,
-    /// How often str0m was told one.
-    told: usize,
+    known: BTreeMap<Address, Origin>,
+    /// Candidates since the last restart.
+    signalled: usize,
+}
+
+/// Whether of TCP, and where.
+type Address = (bool, SocketAddr);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A candidate since the last restart.
+    Signalled,
+    /// The source of an authentic check.
+    Met,
+    /// Withdrawn with the last restart: str0m pays no heed to what comes from there.
+    Past,
 }
 
 /// What to do with an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    New,
     Known,
+    /// str0m must be told.
+    Tell(Candidate),
     TooMany,
 }
 
 impl RemoteAddresses {
-    pub fn signal(&mut self, address: SocketAddr) -> Admission {
-        if self.signalled.contains(&address) {
-            return Admission::Known;
+    pub fn signal(&mut self, protocol: Protocol, address: SocketAddr, priority: u32) -> Admission {
+        let key = (protocol != Protocol::Udp, address);
+        match self.known.get(&key) {
+            Some(Origin::Signalled) => return Admission::Known,
+            None if self.known.len() >= REMOTE_ADDRESSES_MAX => return Admission::TooMany,
+            _ if self.signalled >= REMOTE_CANDIDATES_MAX => return Admission::TooMany,
+            _ => {}
         }
-        if self.signalled.len() >= REMOTE_CANDIDATES_MAX || self.told >= REMOTE_ADDRESSES_MAX {
-            return Admission::TooMany;
-        }
-        self.signalled.insert(address);
-        self.told += 1;
-        Admission::New
+        let Some(candidate) = told(protocol, address, priority, true) else { return Admission::Known };
+        self.known.insert(key, Origin::Signalled);
+        self.signalled += 1;
+        Admission::Tell(candidate)
     }
 
-    /// An authentic check came from `address`.
-    pub fn meet(&mut self, address: SocketAddr) -> Admission {
-        if self.signalled.contains(&address) || self.reflexive.contains(&address) {
-            return Admission::Known;
+    /// An authentic check came from there.
+    pub fn meet(&mut self, protocol: Protocol, source: SocketAddr, priority: u32) -> Admission {
+        let key = (protocol != Protocol::Udp, source);
+        let before = self.known.get(&key).copied();
+        match before {
+            Some(Origin::Signalled | Origin::Met) => return Admission::Known,
+            None if self.known.len() >= REMOTE_ADDRESSES_MAX => return Admission::TooMany,
+            _ => {}
         }
-        if self.told >= REMOTE_ADDRESSES_MAX {
-            return Admission::TooMany;
+        self.known.insert(key, Origin::Met);
+        match told(protocol, source, priority, false) {
+            Some(candidate) if before == Some(Origin::Past) => Admission::Tell(candidate),
+            _ => Admission::Known,
         }
-        self.reflexive.insert(address);
-        self.told += 1;
-        Admission::New
     }
 
-    pub fn restart(&mut self) {
-        // an address told before stays known as the source of checks
-        self.reflexive.append(&mut self.signalled);
+    /// All that was known belongs to the past: returns what str0m shall withdraw.
+    pub fn restart(&mut self) -> Vec<Candidate> {
+        self.signalled = 0;
+        let withdrawn = self.known.iter_mut().filter_map(|((is_tcp, address), origin)| {
+            let before = std::mem::replace(origin, Origin::Past);
+            let protocol = if *is_tcp { Protocol::Tcp } else { Protocol::Udp };
+            // the priority is no part of what it is found by
+            (before != Origin::Past).then(|| told(protocol, *address, 1, before == Origin::Signalled))?
+        });
+        withdrawn.collect()
     }
 }
 

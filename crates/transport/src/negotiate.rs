@@ -98,7 +98,6 @@ pub struct RemoteParameters {
     pub transport: Remote,
     /// Lines `candidate:…`.
     pub candidates: Vec<String>,
-    pub ice_lite: bool,
     /// The credentials are not those of the description before.
     pub ice_restart: bool,
     /// Largest message of a data channel that the peer takes; 0: any (RFC 8841 §6).

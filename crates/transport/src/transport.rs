@@ -15,8 +15,6 @@ pub struct TransportConfig<'a> {
     /// The peer sends and receives on this one PeerConnection.
     pub single_pc: bool,
     pub ice_lite: bool,
-    /// We nominate the pair: a client's side.
-    pub controlling: bool,
     pub certificate: &'a Certificate,
     /// Our addresses, told as host candidates.
     pub candidates: &'a [LocalAddress],
@@ -49,7 +47,7 @@ impl Transport {
                 candidates: config.candidates,
                 worker: config.worker,
                 ice_lite: config.ice_lite,
-                controlling: config.controlling,
+                controlling: config.role == Role::Offer && !config.ice_lite,
             },
         );
         let mut negotiation = Negotiation::new(NegotiationConfig {

@@ -164,7 +164,7 @@ impl Peers {
                     }
                     Mail::Path(news) => {
                         if let Some(shared) = &mut shared {
-                            shared.handle_news(engine, peer.key.index, news);
+                            shared.handle_news(now, engine, peer.key.index, news);
                         }
                     }
                 }

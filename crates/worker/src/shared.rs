@@ -73,9 +73,9 @@ impl SharedPort {
     }
 
     /// What another worker tells of its clients' addresses. Who has moved to it is not ours any more.
-    pub fn handle_news(&mut self, engine: &mut Engine, from: u16, news: PathNews) {
+    pub fn handle_news(&mut self, now: Instant, engine: &mut Engine, from: u16, news: PathNews) {
         if let PathNews::Proven(path) = news {
-            engine.handle_path_closed(&path);
+            engine.handle_path_closed(now, &path);
             self.close(&path);
         }
         match news {
@@ -262,14 +262,14 @@ mod tests {
         // media of an address that nobody has proven is nobody's
         let media = [0x80u8; 40];
         assert!(!port.set_aside(&engine, path, &media));
-        port.handle_news(&mut engine, 2, PathNews::Proven(path));
+        port.handle_news(Instant::now(), &mut engine, 2, PathNews::Proven(path));
         assert!(port.set_aside(&engine, path, &media));
         assert_eq!(port.poll_foreign().map(|foreign| foreign.worker), Some(2));
-        port.handle_news(&mut engine, 1, PathNews::Released(path));
+        port.handle_news(Instant::now(), &mut engine, 1, PathNews::Released(path));
         assert!(port.set_aside(&engine, path, &media), "only its owner gives it up");
-        port.handle_news(&mut engine, 2, PathNews::Released(path));
+        port.handle_news(Instant::now(), &mut engine, 2, PathNews::Released(path));
         assert!(!port.set_aside(&engine, path, &media));
-        port.handle_news(&mut engine, 2, PathNews::Proven(path));
+        port.handle_news(Instant::now(), &mut engine, 2, PathNews::Proven(path));
         port.forget(2);
         assert!(!port.set_aside(&engine, path, &media));
     }

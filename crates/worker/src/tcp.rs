@@ -204,7 +204,7 @@ impl Tcp {
         match progress {
             Progress::More => self.readable.push_back(key),
             Progress::Drained => {}
-            Progress::Closed => self.close(key, engine),
+            Progress::Closed => self.close(now, key, engine),
             Progress::First(owner) if owner == self.worker => self.identify(now, key, engine),
             Progress::First(owner) => self.hand_over(key, owner),
         }
@@ -219,7 +219,7 @@ impl Tcp {
         connection.take_one(|packet| engine.handle_datagram(now, usize::from(path.local), path.remote, packet));
         self.strangers.retain(|stranger| *stranger != key);
         if !engine.has_path(&path) {
-            return self.close(key, engine);
+            return self.close(now, key, engine);
         }
         if let Some(previous) = self.by_path.insert(path, key) {
             self.forget(previous);
@@ -267,7 +267,7 @@ impl Tcp {
             if self.connections.get(key).is_some_and(|connection| connection.deadline > now) {
                 return;
             }
-            self.close(key, engine);
+            self.close(now, key, engine);
         }
     }
 
@@ -302,23 +302,23 @@ impl Tcp {
                 self.pending.swap_remove(at);
             }
             if written.is_err() {
-                self.close(key, engine);
+                self.close(now, key, engine);
             }
         }
         while let Some(path) = engine.poll_released() {
             if let Some(key) = self.by_path.get(&path).copied() {
-                self.close(key, engine);
+                self.close(now, key, engine);
             }
         }
         self.expire(now, engine);
     }
 
     /// Either side is done with it: nobody finds the path any more.
-    fn close(&mut self, key: usize, engine: &mut Engine) {
+    fn close(&mut self, now: Instant, key: usize, engine: &mut Engine) {
         let Some(connection) = self.forget(key) else { return };
         if self.by_path.get(&connection.path) == Some(&key) {
             self.by_path.remove(&connection.path);
-            engine.handle_path_closed(&connection.path);
+            engine.handle_path_closed(now, &connection.path);
         }
     }
 }

@@ -29,7 +29,6 @@ fn answer(certificate: &Certificate, offer: &str) -> String {
         role: Role::Answer,
         single_pc: false,
         ice_lite: false,
-        controlling: false,
         certificate,
         candidates: &candidates,
         worker: 0,

@@ -9,7 +9,11 @@ const REQUEST: &str = "00010058 2112a442 b7e7a701 bc34d686 fa87dfae 80220010 535
 const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
 fn request() -> Vec<u8> {
-    let digits: Vec<u8> = REQUEST.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
+    bytes(REQUEST)
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
@@ -29,7 +33,7 @@ fn a_binding_request_tells_whom_it_is_for() {
 #[test]
 fn only_the_right_password_verifies() {
     let request = request();
-    assert_eq!(verify_check(&request, PASSWORD), Some(Check { use_candidate: false }));
+    assert_eq!(verify_check(&request, PASSWORD), Some(Check { use_candidate: false, priority: 0x6e00_01ff }));
     assert_eq!(verify_check(&request, "VOkJxbRl1RmTxUk/WvJxBT"), None);
     for at in 0..request.len() - 8 {
         let mut changed = request.clone();
@@ -58,6 +62,7 @@ fn candidates_of_browsers() {
         ("candidate:7 1 udp 1 255.255.255.255 50000 typ host", None),
         ("candidate:7 1 udp 1 0.0.0.0 50000 typ host", None),
         ("candidate:7 1 udp 1 10.0.0.1 0 typ host", None),
+        ("candidate:7 2 udp 1 10.0.0.1 5000 typ host", None),
         ("", None),
     ] {
         assert_eq!(taken(line).unwrap().as_deref(), address, "{line}");
@@ -66,27 +71,55 @@ fn candidates_of_browsers() {
     assert!(taken(&"candidate:".repeat(100)).is_err());
 }
 
+/// RFC 5769 §2.2: the answer to it.
+const RESPONSE: &str = "0101003c 2112a442 b7e7a701 bc34d686 fa87dfae 8022000b 74657374 20766563 746f7220 00200008 0001a147 \
+    e112a643 00080014 2b91f599 fd9e90c3 8c7489f9 2af9ba53 f06be7d7 80280004 c07d4c96";
+
+#[test]
+fn an_answer_names_its_check_and_is_authentic() {
+    let (request, response) = (request(), bytes(RESPONSE));
+    let own = own_check(&request).unwrap();
+    assert!(!own.nominates && own.id[..4] == [0xb7, 0xe7, 0xa7, 0x01]);
+    assert_eq!(answered_check(&response), Some(own.id));
+    assert!(verify_answer(&response, PASSWORD) && !verify_answer(&response, "another"));
+    assert!(own_check(&response).is_none() && answered_check(&request).is_none() && !verify_answer(&request, PASSWORD));
+    // the controlling end's: USE-CANDIDATE has no value
+    let mut nominating = request[..20].to_vec();
+    nominating.extend_from_slice(&[0x00, 0x25, 0, 0]);
+    assert_eq!(own_check(&nominating), Some(OwnCheck { id: own.id, nominates: true }));
+    let mut error = response;
+    error[1] = 0x11;
+    assert_eq!(answered_check(&error), None);
+    for end in 0..20 {
+        assert!(own_check(&request[..end]).is_none());
+    }
+}
+
 #[test]
 fn the_addresses_of_a_peer_are_bounded() {
+    const UDP: Protocol = Protocol::Udp;
     let address = |n: usize| SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 5000));
+    let is_told =
+        |admission: Admission, n: usize| matches!(admission, Admission::Tell(candidate) if candidate.addr() == address(n));
     let mut addresses = RemoteAddresses::default();
-    assert_eq!(addresses.signal(address(0)), Admission::New);
-    assert_eq!(addresses.signal(address(0)), Admission::Known);
-    assert_eq!(addresses.meet(address(0)), Admission::Known);
+    assert!(is_told(addresses.signal(UDP, address(0), 9), 0));
+    assert_eq!(addresses.signal(UDP, address(0), 9), Admission::Known);
+    assert_eq!(addresses.meet(UDP, address(0), 9), Admission::Known);
+    assert_eq!(addresses.meet(Protocol::Tcp, address(0), 9), Admission::Known, "str0m makes it itself");
     for n in 1..REMOTE_CANDIDATES_MAX {
-        assert_eq!(addresses.signal(address(n)), Admission::New);
+        assert!(is_told(addresses.signal(UDP, address(n), 9), n));
     }
-    assert_eq!(addresses.signal(address(900)), Admission::TooMany);
-    addresses.restart();
-    assert_eq!(addresses.meet(address(3)), Admission::Known);
-    assert_eq!(addresses.signal(address(3)), Admission::New);
-    for n in 1000.. {
-        if addresses.meet(address(n)) == Admission::TooMany {
-            assert!(n - 1000 < REMOTE_ADDRESSES_MAX);
-            break;
-        }
-    }
-    assert_eq!(addresses.meet(address(3)), Admission::Known);
+    assert_eq!(addresses.signal(UDP, address(900), 9), Admission::TooMany);
+    assert_eq!(addresses.restart().len(), REMOTE_CANDIDATES_MAX + 1);
+    assert_eq!(addresses.restart().len(), 0);
+    assert!(is_told(addresses.meet(UDP, address(3), 9), 3), "it was withdrawn");
+    assert_eq!(addresses.meet(UDP, address(3), 9), Admission::Known);
+    assert!(is_told(addresses.signal(UDP, address(3), 9), 3));
+    let met = (1000..).take_while(|n| addresses.meet(UDP, address(*n), 9) != Admission::TooMany).count();
+    assert_eq!(met, REMOTE_ADDRESSES_MAX - REMOTE_CANDIDATES_MAX - 1);
+    assert_eq!(addresses.meet(UDP, address(3), 9), Admission::Known);
+    assert!(is_told(addresses.signal(UDP, address(4), 9), 4), "what was known is no further one");
+    assert_eq!(addresses.signal(UDP, address(901), 9), Admission::TooMany);
 }
 
 #[test]
@@ -109,6 +142,11 @@ proptest! {
             head.copy_from_slice(&[0, 1, 0, 100, 0x21, 0x12, 0xA4, 0x42]);
             let _ = stun_username_ufrag(&bytes);
             let _ = verify_check(&bytes, "password");
+            let _ = own_check(&bytes);
+            if let Some(kind) = bytes.get_mut(..2) {
+                kind.copy_from_slice(&[1, 1]);
+            }
+            let _ = (answered_check(&bytes), verify_answer(&bytes, "password"));
         }
     }
 

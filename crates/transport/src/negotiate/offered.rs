@@ -185,7 +185,6 @@ pub(super) fn transport(
     let data = usable.clone().find(|media| media.kind == "application");
     Ok(RemoteParameters {
         candidates: candidates.map(|candidate| format!("candidate:{candidate}")).collect(),
-        ice_lite: description.get("ice-lite").is_some(),
         ice_restart: before.is_some_and(|before| before.transport.ufrag != ufrag || before.transport.pwd != pwd),
         message_bytes_max: data.and_then(|media| media.get("max-message-size")).and_then(|size| size.parse().ok()),
         transport: Remote {
@@ -194,6 +193,7 @@ pub(super) fn transport(
             fingerprint,
             // we are the DTLS server wherever the peer lets us: the server chooses the SRTP profile
             dtls_active: before.map_or(find("setup") == Some("passive"), |before| before.transport.dtls_active),
+            ice_lite: description.get("ice-lite").is_some(),
         },
     })
 }

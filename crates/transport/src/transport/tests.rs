@@ -1,13 +1,13 @@
 use std::net::SocketAddr;
 
 use super::*;
+use crate::connection::Output;
 
 fn transport(role: Role, addresses: &[LocalAddress], worker: u16) -> Transport {
     let config = TransportConfig {
         role,
         single_pc: false,
         ice_lite: false,
-        controlling: role == Role::Answer,
         certificate: &Certificate::generate().unwrap(),
         candidates: addresses,
         worker,
@@ -68,6 +68,28 @@ fn an_offered_restart_counts_with_its_answer() {
     negotiate(&mut server, &mut client);
     assert_eq!(ends(&server, &client), after);
     assert!(!server.connection.is_restarting() && !server.negotiation.needs_offer());
+}
+
+/// RFC 8445 §6.1.1: of two full ends, the one that made the first offer is the controlling one.
+#[test]
+fn who_offers_first_is_controlling() {
+    const CONTROLLED: [u8; 2] = [0x80, 0x29];
+    const CONTROLLING: [u8; 2] = [0x80, 0x2a];
+    let (mut server, mut client) = connected();
+    for (end, says, not) in [(&mut server, CONTROLLING, CONTROLLED), (&mut client, CONTROLLED, CONTROLLING)] {
+        let now = Instant::now();
+        end.connection.handle_timeout(now);
+        end.connection.handle_timeout(now + std::time::Duration::from_millis(100));
+        let checks: Vec<Vec<u8>> = std::iter::from_fn(|| end.connection.poll_output())
+            .filter_map(|output| if let Output::Transmit { contents, .. } = output { Some(contents) } else { None })
+            .filter(|contents| crate::ice::own_check(contents).is_some())
+            .collect();
+        assert!(!checks.is_empty());
+        for check in checks {
+            let has = |kind: [u8; 2]| check.chunks(4).any(|word| word == [kind[0], kind[1], 0, 8]);
+            assert!(has(says) && !has(not));
+        }
+    }
 }
 
 #[test]

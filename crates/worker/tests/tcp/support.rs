@@ -164,7 +164,7 @@ impl Client {
     }
 }
 
-/// A binding request with USE-CANDIDATE (RFC 8445 §7.1).
+/// A binding request of a controlled agent: the server offered (RFC 8445 §7.1).
 pub fn check(ufrag: &str, password: &str) -> Vec<u8> {
     let mut message = vec![0, 1, 0, 0];
     message.extend(COOKIE.to_be_bytes());
@@ -177,8 +177,7 @@ pub fn check(ufrag: &str, password: &str) -> Vec<u8> {
     };
     attribute(0x0006, format!("{ufrag}:peer").as_bytes());
     attribute(0x0024, &1_862_270_975u32.to_be_bytes());
-    attribute(0x802A, &7u64.to_be_bytes());
-    attribute(0x0025, &[]);
+    attribute(0x8029, &7u64.to_be_bytes());
     set_length(&mut message, 24);
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes()), &message);
     message.extend([0, 8, 0, 20]);

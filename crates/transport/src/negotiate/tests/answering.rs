@@ -10,7 +10,7 @@ fn a_single_peer_connection_of_chromium() {
     assert!(answer.contains("a=sctp-port:5000\r\na=max-message-size:65535"));
     assert_eq!(answer.matches("a=candidate:").count(), 1, "the bundle shares them");
     let remote = n.remote().unwrap();
-    assert_eq!((remote.ice_lite, remote.ice_restart, remote.message_bytes_max), (false, false, Some(262_144)));
+    assert_eq!((remote.transport.ice_lite, remote.ice_restart, remote.message_bytes_max), (false, false, Some(262_144)));
     assert_eq!((remote.transport.fingerprint.bytes.len(), remote.transport.dtls_active), (32, false));
 
     // subscriptions go into the free sections, under the client's numbers

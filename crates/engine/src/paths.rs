@@ -1,0 +1,237 @@
+//! Which of a peer's paths media goes to.
+//!
+//! The controlling end nominates (RFC 8445 §8.1.1): the client says USE-CANDIDATE in a check of its own, or we do in one of ours, which
+//! counts when it is answered. A nomination is not the last word, because a path may die without one: NATs give a client another
+//! address in the middle of a call, and connections of TCP are closed.
+
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayVec;
+use sluicegate_transport::ice::{OwnCheck, TransactionId};
+
+use crate::demux::Path;
+
+/// Nothing on the path in use for this long, but a sign of life on another one: the client is there now. Clients check every 2.5 s to
+/// 5 s, and reports come each second where there is media.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
+/// Checks of ours whose answers are waited for: one every 50 ms at the most.
+const OWN_CHECKS_MAX: usize = 16;
+/// Paths that we nominated since the last restart, one better than the other.
+const NOMINATED_MAX: usize = 8;
+
+#[derive(Debug)]
+pub struct Paths {
+    /// None until a pair was nominated, or when what was in use has gone.
+    in_use: Option<Path>,
+    /// When something authentic came on it.
+    heard: Instant,
+    /// Another one that was alive, and when.
+    other: Option<(Path, Instant)>,
+    /// What was in use has gone: whatever is alive is better.
+    lost: bool,
+    own_checks: ArrayVec<(TransactionId, Path, bool), OWN_CHECKS_MAX>,
+    nominated: ArrayVec<Path, NOMINATED_MAX>,
+}
+
+impl Paths {
+    pub fn new(now: Instant) -> Self {
+        Self { in_use: None, heard: now, other: None, lost: false, own_checks: ArrayVec::new(), nominated: ArrayVec::new() }
+    }
+
+    pub fn in_use(&self) -> Option<Path> {
+        self.in_use
+    }
+
+    /// Something authentic arrived.
+    pub fn heard(&mut self, now: Instant, path: Path) {
+        if self.in_use == Some(path) {
+            self.heard = now;
+        } else {
+            self.other = Some((path, now));
+        }
+    }
+
+    /// An authentic check of the peer came.
+    pub fn checked(&mut self, now: Instant, path: Path, nominates: bool) {
+        if nominates || self.is_needed(now) {
+            self.take(path);
+        }
+        self.heard(now, path);
+    }
+
+    /// We sent a check. str0m says USE-CANDIDATE with each check of a pair that it ever nominated, so only the first one of a path is a
+    /// nomination.
+    pub fn check_sent(&mut self, path: Path, check: OwnCheck) {
+        if self.own_checks.is_full() {
+            self.own_checks.remove(0);
+        }
+        self.own_checks.push((check.id, path, check.nominates));
+    }
+
+    /// Whether a response with this number may come on this path.
+    pub fn expects(&self, path: Path, id: &TransactionId) -> bool {
+        self.own_checks.iter().any(|(known, from, _)| known == id && *from == path)
+    }
+
+    /// The peer's answer to a check of ours came, and is authentic: the path leads there and back.
+    pub fn answered(&mut self, now: Instant, path: Path, id: &TransactionId) {
+        let Some(at) = self.own_checks.iter().position(|(known, from, _)| known == id && *from == path) else { return };
+        let (_, _, nominates) = self.own_checks.remove(at);
+        let is_first = nominates && !self.nominated.contains(&path) && self.nominated.try_push(path).is_ok();
+        if is_first || self.is_needed(now) {
+            self.take(path);
+        }
+        self.heard(now, path);
+    }
+
+    /// DTLS was sent on this path, before anybody nominated one: there it goes on.
+    pub fn begun(&mut self, now: Instant, path: Path) {
+        self.take(path);
+        self.heard = now;
+    }
+
+    /// A path is no more. What was alive a moment ago takes the place of the one in use.
+    pub fn gone(&mut self, now: Instant, path: Path) {
+        self.other = self.other.filter(|(other, _)| *other != path);
+        if self.in_use != Some(path) {
+            return;
+        }
+        (self.in_use, self.lost) = (None, true);
+        if let Some((other, heard)) = self.other.take()
+            && now.saturating_duration_since(heard) < SILENT_AFTER
+        {
+            self.take(other);
+            self.heard = heard;
+        }
+    }
+
+    /// ICE restarts: media goes on where it went until another path is nominated (RFC 8445 §9).
+    pub fn restarted(&mut self) {
+        self.own_checks.clear();
+        self.nominated.clear();
+    }
+
+    fn take(&mut self, path: Path) {
+        (self.in_use, self.lost) = (Some(path), false);
+    }
+
+    fn is_needed(&self, now: Instant) -> bool {
+        match self.in_use {
+            Some(_) => now.saturating_duration_since(self.heard) >= SILENT_AFTER,
+            None => self.lost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn path(port: u16) -> Path {
+        Path { local: 0, remote: SocketAddr::from(([198, 51, 100, 1], port)) }
+    }
+
+    fn check(id: u8, nominates: bool) -> OwnCheck {
+        OwnCheck { id: [id; 12], nominates }
+    }
+
+    struct Begin(Instant, Paths);
+
+    impl Begin {
+        fn new() -> Self {
+            let now = Instant::now();
+            Self(now, Paths::new(now))
+        }
+
+        fn at(&self, secs: f32) -> Instant {
+            self.0 + Duration::from_secs_f32(secs)
+        }
+    }
+
+    #[test]
+    fn media_follows_the_peers_nominations_and_whoever_moved() {
+        let mut b = Begin::new();
+        let at = |secs: f32| b.0 + Duration::from_secs_f32(secs);
+        let paths = &mut b.1;
+        paths.checked(at(9.0), path(1), false);
+        assert_eq!(paths.in_use(), None, "a check alone nominates nothing");
+        paths.checked(at(10.0), path(1), true);
+        paths.checked(at(10.5), path(2), false);
+        assert_eq!(paths.in_use(), Some(path(1)), "another way is tried beside the one in use");
+        paths.heard(at(12.0), path(1));
+        paths.checked(at(14.9), path(2), false);
+        assert_eq!(paths.in_use(), Some(path(1)));
+        paths.checked(at(15.0), path(3), false);
+        assert_eq!(paths.in_use(), Some(path(3)), "the NAT gave it another address");
+        paths.checked(at(15.1), path(2), true);
+        assert_eq!(paths.in_use(), Some(path(2)));
+    }
+
+    #[test]
+    fn our_nomination_counts_once_and_when_it_is_answered() {
+        let mut b = Begin::new();
+        let now = b.at(0.0);
+        let paths = &mut b.1;
+        paths.check_sent(path(1), check(1, false));
+        paths.check_sent(path(1), check(2, true));
+        assert!(paths.expects(path(1), &[2; 12]) && !paths.expects(path(2), &[2; 12]) && !paths.expects(path(1), &[3; 12]));
+        paths.answered(now, path(1), &[1; 12]);
+        assert_eq!(paths.in_use(), None);
+        paths.answered(now, path(1), &[2; 12]);
+        assert_eq!(paths.in_use(), Some(path(1)));
+        assert!(!paths.expects(path(1), &[2; 12]), "an answer comes once");
+        // a better pair, and then both are kept alive
+        for (id, port, then) in [(3, 2, 2), (4, 1, 2), (5, 2, 2), (6, 1, 2)] {
+            paths.check_sent(path(port), check(id, true));
+            paths.answered(now, path(port), &[id; 12]);
+            assert_eq!(paths.in_use(), Some(path(then)), "check {id}");
+        }
+        // after a restart each may be nominated anew; an answer to a check of before is nobody's
+        paths.check_sent(path(1), check(7, true));
+        paths.restarted();
+        paths.answered(now, path(1), &[7; 12]);
+        assert_eq!(paths.in_use(), Some(path(2)));
+        paths.check_sent(path(1), check(8, true));
+        paths.answered(now, path(1), &[8; 12]);
+        assert_eq!(paths.in_use(), Some(path(1)));
+        for id in 0..100 {
+            paths.check_sent(path(9), check(id, true));
+        }
+    }
+
+    #[test]
+    fn answers_keep_a_path_alive() {
+        let mut b = Begin::new();
+        let at = |secs: f32| b.0 + Duration::from_secs_f32(secs);
+        let paths = &mut b.1;
+        paths.begun(at(0.0), path(1));
+        paths.check_sent(path(1), check(1, false));
+        paths.answered(at(2.5), path(1), &[1; 12]);
+        paths.checked(at(5.0), path(2), false);
+        assert_eq!(paths.in_use(), Some(path(1)));
+        paths.checked(at(5.5), path(2), false);
+        assert_eq!(paths.in_use(), Some(path(2)));
+    }
+
+    #[test]
+    fn a_path_that_has_gone_is_replaced_by_what_is_alive() {
+        let mut b = Begin::new();
+        let at = |secs: f32| b.0 + Duration::from_secs_f32(secs);
+        let paths = &mut b.1;
+        paths.begun(at(0.0), path(1));
+        paths.checked(at(0.5), path(2), false);
+        paths.gone(at(1.0), path(3));
+        assert_eq!(paths.in_use(), Some(path(1)));
+        paths.gone(at(1.0), path(1));
+        assert_eq!(paths.in_use(), Some(path(2)), "it was heard half a second ago");
+        paths.gone(at(1.1), path(2));
+        assert_eq!(paths.in_use(), None);
+        paths.checked(at(1.2), path(4), false);
+        assert_eq!(paths.in_use(), Some(path(4)), "nobody nominates it, but there is no other");
+        paths.checked(at(1.3), path(5), false);
+        paths.gone(at(5.0), path(4));
+        assert_eq!(paths.in_use(), None, "that was long ago");
+    }
+}
