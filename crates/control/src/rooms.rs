@@ -253,11 +253,15 @@ impl Rooms {
         removed.map(|_| ())
     }
 
-    /// MoveParticipant: the destination is made where it is not there. Returns when the client was told; it joins by itself.
-    pub async fn move_participant(&self, request: pb::MoveParticipantRequest) -> Result<(), ApiError> {
+    /// MoveParticipant: the destination is made where it is not there and may be made. Returns when the client was told; it joins by
+    /// itself.
+    pub async fn move_participant(&self, request: pb::MoveParticipantRequest, may_create: bool) -> Result<(), ApiError> {
         let pb::MoveParticipantRequest { room, identity, destination_room } = request;
         // before a room is made for nobody
         self.ask(&room, ApiCall::GetParticipant { identity: identity.clone() }).await?;
+        if !may_create && !self.exists(&destination_room) {
+            return Err(no_such_room());
+        }
         let create = pb::CreateRoomRequest { name: destination_room.clone(), ..Default::default() };
         let hindered = |Hindered(text): Hindered| ApiError::Unavailable(text.to_owned());
         let (_, made) = self.find_or_create(&destination_room, create).map_err(hindered)?;

@@ -98,7 +98,9 @@ pub async fn call(control: &Control, method: &str, call: &Call) -> Result<Respon
         "MoveParticipant" => {
             let request: pb::MoveParticipantRequest = body.decode()?;
             destination(control, call, &request.room, &request.destination_room)?;
-            control.rooms().move_participant(request).await?;
+            // as a join would
+            let may_create = control.config().auto_create || call.require(|grant| grant.room_create).is_ok();
+            control.rooms().move_participant(request, may_create).await?;
             body.reply("livekit.MoveParticipantResponse", &pb::MoveParticipantResponse {})
         }
         "ForwardParticipant" => {

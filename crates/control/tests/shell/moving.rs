@@ -107,3 +107,23 @@ async fn who_cannot_be_moved_stays() {
     ann.until(|message| matches!(message, Response::Pong(_)).then_some(())).await;
     drop(old);
 }
+
+#[tokio::test]
+async fn no_room_is_made_where_joins_make_none() {
+    let server = start(|config| config.auto_create = false).await;
+    let names = async || server.json("ListRooms", &json!({})).await.json()["rooms"].as_array().unwrap().len();
+    server.json("CreateRoom", &json!({ "name": "room" })).await;
+    let (mut ann, _) = server.join("ann").await;
+    let answer = ask(&server, "MoveParticipant", &mover("other"), "ann", "other").await;
+    assert_eq!((answer.code(), names().await), ((404, "not_found".to_owned()), 1));
+    // who may create rooms makes this one, too; and one that is there is there
+    let creator = signed(&claims("", |grant| {
+        (grant.room_join, grant.room_admin, grant.room_create) = (false, true, true);
+        grant.destination_room = "new".to_owned();
+    }));
+    assert_eq!(ask(&server, "MoveParticipant", &creator, "ann", "new").await.status, 200);
+    ann.closed().await;
+    let (_again, _) = server.join("ann").await;
+    server.json("CreateRoom", &json!({ "name": "other" })).await;
+    assert_eq!(ask(&server, "MoveParticipant", &mover("other"), "ann", "other").await.status, 200);
+}
