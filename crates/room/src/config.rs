@@ -156,6 +156,17 @@ pub fn create_request(name: &str, configuration: &pb::RoomConfiguration) -> pb::
     }
 }
 
+/// What is asked of a room at its creation and not there in this version: the room goes on without.
+pub fn unhonoured(create: &pb::CreateRoomRequest) -> Vec<&'static str> {
+    let asked = [
+        (!create.agents.is_empty(), "agents"),
+        (create.egress.is_some(), "egress"),
+        (create.min_playout_delay != 0 || create.max_playout_delay != 0, "playout delay"),
+        (create.replay_enabled, "replay"),
+    ];
+    asked.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, name)| name).collect()
+}
+
 /// What the request leaves open, a named configuration says. False: nothing has this name. No name asks for nothing.
 pub fn apply_preset(configurations: &RoomConfigurations, create: &mut pb::CreateRoomRequest) -> bool {
     let name = std::mem::take(&mut create.room_preset);

@@ -55,6 +55,8 @@ pub enum Output {
     Snapshot(Box<pb::Room>),
     /// A fact for webhooks and logs.
     Happened(Happened),
+    /// Asked of the room at its creation and not there in this version: for the log.
+    Unhonoured(Vec<&'static str>),
     /// The room is over: nothing more will come; drop it.
     Closed,
 }

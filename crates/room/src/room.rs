@@ -14,7 +14,7 @@ use sluicegate_contract::time::WallClock;
 use sluicegate_proto::{pb, sid};
 
 use crate::client::codec_message;
-use crate::config::RoomConfig;
+use crate::config::{RoomConfig, unhonoured};
 use crate::data::Passed;
 use crate::data_track::DataTrack;
 use crate::forwarding::Forwards;
@@ -155,8 +155,9 @@ impl Room {
             forwards: Forwards::default(),
         };
         room.configure(&create);
-        room.said_at_creation = Some(create);
         room.push(Output::Happened(Happened::RoomStarted));
+        room.tell_unhonoured(&create);
+        room.said_at_creation = Some(create);
         room.settle(now);
         room
     }
@@ -244,6 +245,13 @@ impl Room {
             self.info.metadata = create.metadata.clone();
         }
         changed
+    }
+
+    pub(crate) fn tell_unhonoured(&mut self, create: &pb::CreateRoomRequest) {
+        let names = unhonoured(create);
+        if !names.is_empty() {
+            self.push(Output::Unhonoured(names));
+        }
     }
 
     /// Everybody is sent away; the room is over.

@@ -278,6 +278,10 @@ impl Task {
             }
             Output::Snapshot(snapshot) => self.rooms.0.table.update(&self.name, self.key, *snapshot),
             Output::Happened(happened) => self.note(&happened),
+            Output::Unhonoured(names) => {
+                let asked = names.join(", ");
+                tracing::warn!(asked, "this room asks for what is not available in this version; it goes on without");
+            }
             Output::Closed => self.is_over = true,
         }
     }

@@ -261,7 +261,7 @@ impl Life {
                 assert!(forwarded.tracks.iter().all(|(track, ..)| self.tracks.contains_key(track)));
             }
             Output::ForwardingEnded { source } => assert_ne!(source.room, RoomKey(1)),
-            Output::ApiAnswer { .. } | Output::Snapshot(_) | Output::Happened(_) => {}
+            Output::ApiAnswer { .. } | Output::Snapshot(_) | Output::Happened(_) | Output::Unhonoured(_) => {}
         }
     }
 

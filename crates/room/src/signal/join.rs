@@ -106,6 +106,12 @@ impl Room {
                 *field = 0;
             }
         }
+        let asked = claims.room_config.as_ref();
+        self.tell_unhonoured(&pb::CreateRoomRequest {
+            agents: asked.map(|asked| asked.agents.clone()).unwrap_or_default(),
+            egress: asked.and_then(|asked| asked.egress.clone()),
+            ..create.clone()
+        });
         if !said.metadata.is_empty() || !self.config.limits.allows_metadata(&create.metadata) {
             create.metadata.clear();
         }

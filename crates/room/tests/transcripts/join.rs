@@ -178,3 +178,23 @@ fn one_seed_and_one_script_are_one_transcript() {
     };
     assert_eq!(play(), play());
 }
+
+/// LiveKit would start agents and recordings: whoever asks for them here is told in the log, once.
+#[test]
+fn what_a_room_goes_on_without() {
+    let playout = pb::CreateRoomRequest { min_playout_delay: 100, ..Default::default() };
+    let created = Scene::with(RoomConfig::default(), playout).finish();
+    assert_eq!(created.matches("goes on without playout delay").count(), 1, "{created}");
+    let mut scene = Scene::new();
+    let asks = |join: &mut Join| {
+        join.claims.room_config = Some(pb::RoomConfiguration {
+            agents: vec![pb::RoomAgentDispatch::default()],
+            egress: Some(pb::RoomEgress::default()),
+            max_playout_delay: 1,
+            ..Default::default()
+        });
+    };
+    scene.join("ann", asks).join("ben", asks);
+    assert_eq!(scene.finish().matches("goes on without agents, egress, playout delay").count(), 1);
+    assert_eq!(scene.finish().matches("goes on without").count(), 1);
+}

@@ -140,6 +140,7 @@ pub fn output(output: &Output, names: &Names) -> String {
         Output::Happened(happened) => format!("happened {}", self::happened(happened)),
         Output::Forwarded(forwarded) => format!("describes {}", self::forwarded(forwarded, names)),
         Output::ForwardingEnded { source } => format!("shows {} no more", source.index),
+        Output::Unhonoured(names) => format!("goes on without {}", names.join(", ")),
         Output::Closed => "closed".to_owned(),
     }
 }
