@@ -107,6 +107,8 @@ fn plain(knock: &Knock<'_>) -> Result<Join, Refusal> {
     Ok(Join {
         mode: SignalMode::V0,
         auto_subscribe: query.flag("auto_subscribe").unwrap_or(true),
+        // not said is no, in both forms (LiveKit)
+        auto_subscribe_data_track: query.flag("auto_subscribe_data_track").unwrap_or(false),
         adaptive_stream: query.flag("adaptive_stream").unwrap_or(false),
         disable_ice_lite: query.flag("disable_ice_lite").unwrap_or(false),
         attributes,
@@ -128,6 +130,7 @@ fn bundled(knock: &Knock<'_>) -> Result<Join, Refusal> {
     Ok(Join {
         mode: SignalMode::V1,
         auto_subscribe: settings.auto_subscribe,
+        auto_subscribe_data_track: settings.auto_subscribe_data_track.unwrap_or(false),
         adaptive_stream: settings.adaptive_stream,
         disable_ice_lite: settings.disable_ice_lite,
         metadata: Some(request.metadata).filter(|metadata| !metadata.is_empty()),
@@ -148,6 +151,7 @@ fn nobody() -> Join {
         client: pb::ClientInfo::default(),
         mode: SignalMode::V0,
         auto_subscribe: false,
+        auto_subscribe_data_track: false,
         adaptive_stream: false,
         disable_ice_lite: false,
         metadata: None,

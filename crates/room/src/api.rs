@@ -166,6 +166,7 @@ impl Room {
         self.reconcile_own_data_tracks(index);
         if was_hidden && !permission.hidden {
             self.offer_own_tracks(index);
+            self.offer_all_data_tracks(index);
         }
         self.room_changed(now, was_recording != self.room_info().active_recording);
         self.refresh_token(now, index);

@@ -44,6 +44,8 @@ pub struct DataTrack {
 pub struct DataTracks {
     /// Published, by handle: the track's index.
     published: BTreeMap<u16, u32>,
+    /// Of these, those that the others have not heard of.
+    untold: BTreeSet<u32>,
     /// Wanted, by the track's index.
     wanted: BTreeMap<u32, Wanted>,
     /// Those given to tracks for this participant, and the newest of all.
@@ -173,6 +175,7 @@ impl Room {
         let Some(participant) = self.participants.get_mut(&index) else { return };
         let Ok(handle) = u16::try_from(info.pub_handle) else { return };
         participant.data_tracks.published.insert(handle, track);
+        participant.data_tracks.untold.insert(track);
         self.data_tracks_by_sid.insert(info.sid.clone(), track);
         self.data_tracks.insert(track, DataTrack { key, publisher: index, info, bytes, wanted_by: BTreeSet::new() });
     }
@@ -213,6 +216,7 @@ impl Room {
         }
         if let Some(publisher) = self.participants.get_mut(&ended.publisher) {
             publisher.data_tracks.published.retain(|_, published| *published != track);
+            publisher.data_tracks.untold.remove(&track);
         }
         Some(ended)
     }
@@ -270,6 +274,52 @@ impl Room {
         if !sub_handles.is_empty() {
             self.signal(index, Message::DataTrackSubscriberHandles(pb::DataTrackSubscriberHandles { sub_handles }));
         }
+    }
+
+    /// The others have heard of all that a participant publishes: who takes everything takes what is new. A hidden one's nobody takes.
+    pub(crate) fn offer_data_tracks(&mut self, index: u32) {
+        let Some(publisher) = self.participants.get_mut(&index) else { return };
+        if publisher.permission.hidden || publisher.data_tracks.untold.is_empty() {
+            return;
+        }
+        let tracks = std::mem::take(&mut publisher.data_tracks.untold);
+        let takes = |participant: &Participant| participant.is_active && participant.auto_subscribe_data_track;
+        let takers: Vec<u32> = self.participants.iter().filter(|(_, other)| takes(other)).map(|(other, _)| *other).collect();
+        for taker in takers {
+            self.take_data_tracks(taker, tracks.iter().copied());
+        }
+    }
+
+    /// A participant has come out of hiding, and the others heard of it.
+    pub(crate) fn offer_all_data_tracks(&mut self, index: u32) {
+        let Some(publisher) = self.participants.get_mut(&index) else { return };
+        publisher.data_tracks.untold = publisher.data_tracks.published.values().copied().collect();
+        self.offer_data_tracks(index);
+    }
+
+    /// Everything there is, for a participant that takes all and is far enough.
+    pub(crate) fn take_all_data_tracks(&mut self, index: u32) {
+        if !self.participants.get(&index).is_some_and(|participant| participant.auto_subscribe_data_track) {
+            return;
+        }
+        let is_told = |(track, source): &(&u32, &DataTrack)| {
+            let publisher = self.participants.get(&source.publisher);
+            publisher.is_some_and(|publisher| !publisher.data_tracks.untold.contains(track))
+        };
+        let tracks: Vec<u32> = self.data_tracks.iter().filter(is_told).map(|(track, _)| *track).collect();
+        self.take_data_tracks(index, tracks.into_iter());
+    }
+
+    /// Those that it does not want already.
+    fn take_data_tracks(&mut self, index: u32, tracks: impl Iterator<Item = u32>) {
+        let mut news = News::default();
+        for track in tracks {
+            let wants = |participant: &Participant| participant.data_tracks.wanted.contains_key(&track);
+            if !self.participants.get(&index).is_some_and(wants) {
+                self.want_data_track(index, track, None, &mut news);
+            }
+        }
+        self.tell_data_news(index, news);
     }
 
     fn want_data_track(&mut self, index: u32, track: u32, target_fps: Option<NonZeroU32>, news: &mut News) {

@@ -229,6 +229,7 @@ impl Room {
         }
         if was_hidden && !is_hidden {
             self.offer_own_tracks(index);
+            self.offer_all_data_tracks(index);
         }
         if allowance_changed {
             self.reconcile_own_tracks(index);

@@ -47,6 +47,8 @@ pub struct Join {
     pub client: pb::ClientInfo,
     pub mode: SignalMode,
     pub auto_subscribe: bool,
+    /// The same for data tracks; clients that say nothing ask for each.
+    pub auto_subscribe_data_track: bool,
     pub adaptive_stream: bool,
     pub disable_ice_lite: bool,
     /// Metadata and attributes from the connection itself, already allowed by canUpdateOwnMetadata.

@@ -163,6 +163,7 @@ impl Room {
             self.push(Output::Happened(Happened::ParticipantJoined(Box::new(info))));
         }
         self.auto_subscribe(index);
+        self.take_all_data_tracks(index);
     }
 
     /// A publication has its m-line: from now on the others see it. They are told before anything that carries it.

@@ -63,6 +63,7 @@ pub struct Participant {
     pub allowance_applied_at: Option<std::time::Instant>,
 
     pub auto_subscribe: bool,
+    pub auto_subscribe_data_track: bool,
     /// Gets new tracks without asking (auto_subscribe, and far enough in its join).
     pub is_subscribing: bool,
     /// By track index.
@@ -149,6 +150,7 @@ impl Participant {
             allowance: Allowance::Everyone,
             allowance_applied_at: None,
             auto_subscribe: false,
+            auto_subscribe_data_track: false,
             is_subscribing: false,
             subscriptions: BTreeMap::new(),
             denied: BTreeSet::new(),

@@ -75,6 +75,7 @@ impl Room {
         infos.push(info);
         let connections = self.connections_except((audience == Audience::Others).then_some(index));
         self.send_updates(connections, infos);
+        self.offer_data_tracks(index);
     }
 
     /// Somebody is gone (already out of the lists): the others hear it.
@@ -107,7 +108,8 @@ impl Room {
     /// Tells of those who changed again and again.
     pub(crate) fn flush_repeating(&mut self, now: Instant) {
         let mut infos = Vec::new();
-        for index in std::mem::take(&mut self.repeating) {
+        let repeating = std::mem::take(&mut self.repeating);
+        for index in repeating.iter().copied() {
             let Some(info) = self.participant_info(index).filter(|info| !is_hidden(info)) else { continue };
             if let Some(participant) = self.participants.get_mut(&index) {
                 participant.told_at = Some(now);
@@ -117,6 +119,9 @@ impl Room {
         }
         let connections = self.connections_except(None);
         self.send_updates(connections, infos);
+        for index in repeating {
+            self.offer_data_tracks(index);
+        }
     }
 
     /// Tells everything that was gathered.

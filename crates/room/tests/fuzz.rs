@@ -25,6 +25,7 @@ fn fuzz_signal() {
             mode: SignalMode::V1,
             auto_subscribe: true,
             adaptive_stream: false,
+            auto_subscribe_data_track: false,
             disable_ice_lite: false,
             metadata: None,
             attributes: Vec::new(),

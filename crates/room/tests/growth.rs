@@ -119,6 +119,7 @@ fn join(number: u32) -> Join {
         mode: SignalMode::V0,
         auto_subscribe: false,
         adaptive_stream: false,
+        auto_subscribe_data_track: false,
         disable_ice_lite: false,
         metadata: None,
         attributes: Vec::new(),

@@ -53,6 +53,14 @@ fn the_checks_come_in_livekits_order() {
 fn parameters_of_v0() {
     let join = v0(&grant(|_| {}), "sdk=js&protocol=17").unwrap().join;
     assert_eq!((join.mode, join.auto_subscribe, join.adaptive_stream), (SignalMode::V0, true, false));
+    let takes_data = |join: Join| join.auto_subscribe_data_track;
+    assert!(!takes_data(join) && takes_data(v0(&grant(|_| {}), "auto_subscribe_data_track=true").unwrap().join));
+    let settings = |auto_subscribe_data_track| pb::JoinRequest {
+        connection_settings: Some(pb::ConnectionSettings { auto_subscribe_data_track, ..Default::default() }),
+        ..Default::default()
+    };
+    let asked = [None, Some(false), Some(true)].map(|asked| takes_data(v1(&grant(|_| {}), &settings(asked)).unwrap().join));
+    assert_eq!(asked, [false, false, true]);
     let join = v0(&grant(|_| {}), "auto_subscribe=0&adaptive_stream=1&disable_ice_lite=true&reconnect=1&sid=PA_x").unwrap().join;
     assert_eq!((join.auto_subscribe, join.adaptive_stream, join.disable_ice_lite), (false, true, true));
     assert_eq!(join.reconnect, Some(Reconnect { participant_sid: "PA_x".to_owned(), reason: 0 }));

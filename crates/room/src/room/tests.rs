@@ -573,6 +573,7 @@ fn join(connection: ConnectionKey, who: u8, flags: u16) -> Join {
         mode: if bit(10) { SignalMode::V1 } else { SignalMode::V0 },
         auto_subscribe: bit(11) || bit(12),
         adaptive_stream: false,
+        auto_subscribe_data_track: false,
         disable_ice_lite: false,
         metadata: None,
         attributes: Vec::new(),

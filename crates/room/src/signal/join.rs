@@ -144,6 +144,7 @@ impl Room {
             subscriber_primary,
             connection: Some(join.connection),
             auto_subscribe: join.auto_subscribe,
+            auto_subscribe_data_track: join.auto_subscribe_data_track,
             ..Participant::new(self.session_key(index), participant_sid, join.identity, client)
         };
         self.by_connection.insert(join.connection, index);

@@ -164,6 +164,7 @@ pub fn join(connection: ConnectionKey, who: Who, rights: &Rights, takes_all: boo
         mode: if is_single_pc { SignalMode::V1 } else { SignalMode::V0 },
         auto_subscribe: takes_all,
         adaptive_stream: false,
+        auto_subscribe_data_track: false,
         disable_ice_lite: false,
         metadata: None,
         attributes: Vec::new(),

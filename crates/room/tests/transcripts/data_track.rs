@@ -108,3 +108,25 @@ fn permissions_decide() {
     allow(&mut scene, "ann", pb::ParticipantPermission { can_publish_data: false, ..usual() });
     assert_snapshot!(scene.finish());
 }
+
+/// LiveKit: `auto_subscribe_data_track`. Never before the client has heard of the track.
+#[test]
+fn some_ask_for_none_and_get_all() {
+    let mut scene = Scene::new();
+    scene.active("ann").forget();
+    publish(&mut scene, "ann", 1, "pose");
+    scene.wait(1.0).join("ben", |join| join.auto_subscribe_data_track = true).connected("ben").active("cid").forget();
+    publish(&mut scene, "ann", 2, "state");
+    scene.note("gathered").wait(0.0);
+    publish(&mut scene, "ann", 3, "more");
+    scene.wait(0.1);
+    scene.note("what is not wanted any more").wait(0.0);
+    let pose = scene.data_track_sid("pose");
+    ask(&mut scene, "ben", pose, false, None);
+    scene.note("one who hides").wait(1.0);
+    allow(&mut scene, "ann", pb::ParticipantPermission { hidden: true, ..usual() });
+    publish(&mut scene, "ann", 4, "secret");
+    scene.join("dan", |join| join.auto_subscribe_data_track = true).connected("dan");
+    allow(&mut scene, "ann", usual());
+    assert_snapshot!(scene.finish());
+}

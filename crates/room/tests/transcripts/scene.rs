@@ -294,6 +294,7 @@ pub fn join(connection: ConnectionKey, name: &str) -> Join {
         mode: SignalMode::V0,
         auto_subscribe: true,
         adaptive_stream: false,
+        auto_subscribe_data_track: false,
         disable_ice_lite: false,
         metadata: None,
         attributes: Vec::new(),

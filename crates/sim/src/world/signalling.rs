@@ -25,6 +25,7 @@ impl World {
             mode: SignalMode::V0,
             auto_subscribe: true,
             adaptive_stream: false,
+            auto_subscribe_data_track: false,
             disable_ice_lite: false,
             metadata: None,
             attributes: Vec::new(),
