@@ -207,14 +207,17 @@ fn unexpected() -> ApiError {
 }
 
 impl Rooms {
-    /// ForwardParticipant: the destination is made where it is not there. Returns when it shows the participant; where it did so
-    /// already, nothing happens.
-    pub async fn forward_participant(&self, request: pb::ForwardParticipantRequest) -> Result<(), ApiError> {
+    /// ForwardParticipant: the destination is made where it is not there and may be made. Returns when it shows the participant; where
+    /// it did so already, nothing happens.
+    pub async fn forward_participant(&self, request: pb::ForwardParticipantRequest, may_create: bool) -> Result<(), ApiError> {
         let pb::ForwardParticipantRequest { room, identity, destination_room } = request;
         for _ in 0..ATTEMPTS {
             let source = self.0.table.inbox(&room).ok_or_else(no_such_room)?;
             // before a room is made for nobody
             ask(&source, ApiCall::GetParticipant { identity: identity.clone() }).await.unwrap_or_else(|| Err(no_such_room()))?;
+            if !may_create && !self.exists(&destination_room) {
+                return Err(no_such_room());
+            }
             let create = pb::CreateRoomRequest { name: destination_room.clone(), ..Default::default() };
             let hindered = |Hindered(text): Hindered| ApiError::Unavailable(text.to_owned());
             let (destination, _) = self.find_or_create(&destination_room, create).map_err(hindered)?;
@@ -236,7 +239,7 @@ impl Rooms {
             let (rooms, destination_room) = (self.clone(), destination.to_owned());
             tokio::spawn(async move {
                 let request = pb::ForwardParticipantRequest { room, identity, destination_room };
-                if let Err(error) = rooms.forward_participant(request).await {
+                if let Err(error) = rooms.forward_participant(request, true).await {
                     tracing::warn!(%error, "a participant that was shown in a room that broke is not shown there any more");
                 }
             });

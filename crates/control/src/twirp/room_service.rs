@@ -98,15 +98,13 @@ pub async fn call(control: &Control, method: &str, call: &Call) -> Result<Respon
         "MoveParticipant" => {
             let request: pb::MoveParticipantRequest = body.decode()?;
             destination(control, call, &request.room, &request.destination_room)?;
-            // as a join would
-            let may_create = control.config().auto_create || call.require(|grant| grant.room_create).is_ok();
-            control.rooms().move_participant(request, may_create).await?;
+            control.rooms().move_participant(request, may_create(control, call)).await?;
             body.reply("livekit.MoveParticipantResponse", &pb::MoveParticipantResponse {})
         }
         "ForwardParticipant" => {
             let request: pb::ForwardParticipantRequest = body.decode()?;
             destination(control, call, &request.room, &request.destination_room)?;
-            control.rooms().forward_participant(request).await?;
+            control.rooms().forward_participant(request, may_create(control, call)).await?;
             body.reply("livekit.ForwardParticipantResponse", &pb::ForwardParticipantResponse {})
         }
         _ => Err(unbuilt(method)),
@@ -123,6 +121,11 @@ fn destination(control: &Control, call: &Call, room: &str, destination: &str) ->
     ];
     let found = invalid.iter().find(|(fails, _)| *fails);
     found.map_or(Ok(()), |(_, text)| Err(TwirpError::new(Code::InvalidArgument, *text)))
+}
+
+/// Whether a room is made that somebody is sent to: as a join would.
+fn may_create(control: &Control, call: &Call) -> bool {
+    control.config().auto_create || call.require(|grant| grant.room_create).is_ok()
 }
 
 async fn create_room(control: &Control, call: &Call) -> Result<pb::Room, TwirpError> {

@@ -57,25 +57,15 @@ async fn elsewhere_it_gets_neither() {
         ("POST", "/console/api/fault?worker=0"),
         ("POST", "/console/api/fault?room=room"),
     ] {
-        let answer = server.raw(local(&server, method, path).as_bytes()).await;
+        let answer = server.local(method, path).await;
         assert_eq!((answer.status, answer.text()), (404, "this server is not in development mode"), "{path}");
     }
-}
-
-/// As a program on this machine asks.
-fn local(server: &Server, method: &str, path: &str) -> String {
-    let port = server.address.port();
-    format!("{method} {path} HTTP/1.1\r\nhost: localhost:{port}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
 }
 
 #[tokio::test]
 async fn in_development_it_panics_for_the_asking() {
     let mut server = start(|_| {}).await;
     let (mut ann, _) = server.join("ann").await;
-    let provoke = async |what: &str| {
-        let request = local(&server, "POST", &format!("/console/api/fault?{what}"));
-        server.raw(request.as_bytes()).await.status
-    };
     for (what, status) in [
         ("", 400),
         ("worker=x", 400),
@@ -84,9 +74,11 @@ async fn in_development_it_panics_for_the_asking() {
         ("room=other", 404),
         ("room=room&identity=ben", 404),
     ] {
-        assert_eq!(provoke(what).await, status, "{what}");
+        assert_eq!(server.fault(what).await.status, status, "{what}");
     }
-    assert_eq!((provoke("worker=0").await, provoke("room=room&identity=ann").await), (200, 200));
+    for what in ["worker=0", "room=room&identity=ann"] {
+        assert_eq!(server.fault(what).await.status, 200);
+    }
     let mut faults = Vec::new();
     for _ in 0..2 {
         faults.push(server.command(|command| matches!(command, Command::Fault(_))).await);
@@ -97,8 +89,7 @@ async fn in_development_it_panics_for_the_asking() {
     );
     assert_eq!(server.request("POST", "/console/api/fault?room=room", &[], &[]).await.status, 403, "not by this machine's name");
 
-    let request = local(&server, "POST", "/console/api/fault?room=room");
-    assert_eq!(server.raw(request.as_bytes()).await.status, 200);
+    assert_eq!(server.fault("room=room").await.status, 200);
     let leave = ann.until(|message| if let Response::Leave(leave) = message { Some(leave) } else { None }).await;
     assert_eq!(leave.action(), pb::leave_request::Action::Reconnect);
     assert_eq!(server.metric("sluicegate_panics_total").await, 1);

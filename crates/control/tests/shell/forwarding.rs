@@ -179,3 +179,43 @@ async fn who_is_not_forwarded() {
     assert_eq!(server.json("DeleteRoom", &json!({ "room": "r7" })).await.status, 200);
     assert_eq!(forward(&server, "ann", "r64").await.status, 200);
 }
+
+#[tokio::test]
+async fn no_room_is_made_where_a_join_would_make_none() {
+    let server = start(|config| config.auto_create = false).await;
+    server.json("CreateRoom", &json!({ "name": "room" })).await;
+    let (_ann, _) = server.join("ann").await;
+    assert_eq!(forward(&server, "ann", "other").await.code(), (404, "not_found".to_owned()));
+    server.json("CreateRoom", &json!({ "name": "other" })).await;
+    assert_eq!(forward(&server, "ann", "other").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_room_that_breaks_shows_it_again() {
+    let server = start(|_| {}).await;
+    let (mut ann, _) = server.join("ann").await;
+    let (mut ben, _) = elsewhere(&server, "ben").await;
+    assert_eq!(forward(&server, "ann", "other").await.status, 200);
+    news(&mut ben, |info| info.identity == "ann").await;
+    assert_eq!(server.fault("room=other").await.status, 200);
+    let leave = ben.until(|message| if let Response::Leave(leave) = message { Some(leave) } else { None }).await;
+    assert_eq!(leave.action(), pb::leave_request::Action::Reconnect);
+    let (mut ben, found) = elsewhere(&server, "ben").await;
+    // it may be back before him or after
+    if found.is_empty() {
+        news(&mut ben, |info| info.identity == "ann").await;
+    }
+    // and its own room knows
+    ann.send(pb::signal_request::Message::Leave(pb::LeaveRequest::default())).await;
+    news(&mut ben, |info| info.identity == "ann" && info.state() == pb::participant_info::State::Disconnected).await;
+}
+
+#[tokio::test]
+async fn with_its_own_room_it_is_gone() {
+    let server = start(|_| {}).await;
+    let (_ann, _) = server.join("ann").await;
+    let (mut ben, _) = elsewhere(&server, "ben").await;
+    assert_eq!(forward(&server, "ann", "other").await.status, 200);
+    assert_eq!(server.fault("room=room").await.status, 200);
+    news(&mut ben, |info| info.identity == "ann" && info.state() == pb::participant_info::State::Disconnected).await;
+}

@@ -166,6 +166,19 @@ impl Server {
         self.raw(&[head.as_bytes(), b"\r\n", body].concat()).await
     }
 
+    /// As a program on this machine asks.
+    pub async fn local(&self, method: &str, path: &str) -> Answer {
+        let port = self.address.port();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: localhost:{port}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        self.raw(request.as_bytes()).await
+    }
+
+    /// Where a room was named, it has panicked when this returns.
+    pub async fn fault(&self, what: &str) -> Answer {
+        self.local("POST", &format!("/console/api/fault?{what}")).await
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.request("GET", path, &[], &[]).await
     }
