@@ -33,6 +33,16 @@ class PythonPeer {
     });
   }
 
+  ask(request) {
+    this.child.stdin.write(`${JSON.stringify(request)}\n`);
+  }
+
+  async view() {
+    const number = (this.views = (this.views ?? 0) + 1);
+    this.ask({ view: number });
+    return this.report((r) => r.view === number, 'what it sees', { ms: 5000 });
+  }
+
   async end() {
     this.child.stdin.end();
     const timer = setTimeout(() => this.child.kill('SIGKILL'), 8000);

@@ -101,6 +101,12 @@ class Server {
     return { status: response.status, type: response.headers.get('content-type') ?? '', bytes: new Uint8Array(await response.arrayBuffer()) };
   }
 
+  // A panic, for the asking: {worker}, {room} or {room, identity}.
+  async provoke(what) {
+    const response = await fetch(`${this.http}/console/api/fault?${new URLSearchParams(what)}`, { method: 'POST', signal: AbortSignal.timeout(5000) });
+    if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`);
+  }
+
   // Samples of one metric: label text -> value.
   async metric(name) {
     const text = await (await fetch(this.metricsUrl, { signal: AbortSignal.timeout(5000) })).text();

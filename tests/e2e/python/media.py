@@ -76,6 +76,16 @@ async def color_of(track, frames=20):
         await stream.aclose()
 
 
+async def decoded(track, frames):
+    """Waits for so many decoded pictures, by the client's own statistics: it now and then keeps them from a VideoStream."""
+    while True:
+        stats = await track.get_stats()
+        count = max((entry.inbound_rtp.inbound.frames_decoded for entry in stats if entry.HasField("inbound_rtp")), default=0)
+        if count >= frames:
+            return count
+        await asyncio.sleep(0.05)
+
+
 async def pitch_of(track, seconds=2):
     """The strongest frequency and the loudness (root mean square of 16-bit samples) of the last second heard."""
     stream = rtc.AudioStream(track, sample_rate=SAMPLE_RATE, num_channels=1)
