@@ -3,6 +3,8 @@
 //!
 //! A far Receiver sends no NACK and no TWCC; what it lacks because the lane was full is skipped to the layer's next key frame.
 
+mod overflow;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -10,7 +12,7 @@ use sluicegate_contract::command::Subscribe;
 use sluicegate_contract::limit::RELAY_BATCH_PACKETS_MAX;
 use sluicegate_contract::relay::{LayerReport, LayerReports, LayerSet, RelayBatch, RelayedPacket, RelayedTrack};
 use sluicegate_contract::{Relay, SessionKey, TrackKey, WorkerKey};
-use sluicegate_rtp::codec::{Codec, MediaKind};
+use sluicegate_rtp::codec::Codec;
 use sluicegate_rtp::extension::ExtensionMap;
 use sluicegate_sfu::fanout::Fanout;
 use sluicegate_sfu::receiver::ring::RingPacket;
@@ -79,21 +81,6 @@ impl Engine {
         if self.relays.spare.len() < SPARE_MAX {
             batch.clear();
             self.relays.spare.push(batch);
-        }
-    }
-
-    /// The lane to `to` had no room for this batch: its layers go on with their next key frames.
-    pub fn relay_overflowed(&mut self, now: Instant, to: WorkerKey, batch: &RelayBatch) {
-        self.meters.dropped_relay += batch.packets.len() as u64;
-        for packet in &batch.packets {
-            let Some(&index) = self.by_track.get(&packet.track) else { continue };
-            let Some(publication) = self.publications.get_mut(index as usize) else { continue };
-            // sound has no key frames: what follows is whole
-            let Some(sink) = publication.relays.iter_mut().find(|sink| sink.worker == to) else { continue };
-            if publication.kind == MediaKind::Video && !sink.blocked.contains(packet.layer) {
-                sink.blocked = sink.blocked.with(packet.layer);
-                self.ask_key_frame(now, index, Layer(packet.layer));
-            }
         }
     }
 
@@ -457,9 +444,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_batch_holds_so_many_packets() {
-        let packet = RelayedPacket {
+    pub(super) fn packet() -> RelayedPacket {
+        RelayedPacket {
             track: TrackKey { room: RoomKey(1), index: 1 },
             ext_seq: 1,
             arrived: Duration::ZERO,
@@ -474,7 +460,12 @@ mod tests {
             marker: false,
             key_frame: false,
             restarted: false,
-        };
+        }
+    }
+
+    #[test]
+    fn a_batch_holds_so_many_packets() {
+        let packet = packet();
         let mut relays = Relays::default();
         for _ in 0..RELAY_BATCH_PACKETS_MAX {
             relays.batch(WorkerKey::local(1)).packets.push(packet);
