@@ -125,7 +125,14 @@ impl Command {
             | Self::AddDataTrack { session, .. }
             | Self::SubscribeDataTrack { session, .. }
             | Self::UnsubscribeDataTrack { session, .. }
-            | Self::Fault(Fault::Service(session) | Fault::Datagram(session)) => Some(*session),
+            | Self::Fault(
+                Fault::Service(session)
+                | Fault::Datagram(session)
+                | Fault::Check(session)
+                | Fault::Flush(session)
+                | Fault::Data(session)
+                | Fault::DataTrack(session),
+            ) => Some(*session),
             Self::RemoveTrack { .. }
             | Self::MuteTrack { .. }
             | Self::SendData { .. }
@@ -142,6 +149,14 @@ pub enum Fault {
     Service(SessionKey),
     /// In the handling of this session's next datagram of ICE or DTLS.
     Datagram(SessionKey),
+    /// In that of its next check, before its path is known.
+    Check(SessionKey),
+    /// In the next flush of media to this session.
+    Flush(SessionKey),
+    /// In the next data message to it.
+    Data(SessionKey),
+    /// In the next packet of a data track to it.
+    DataTrack(SessionKey),
     /// In this worker, outside of any session.
     Worker(WorkerKey),
 }

@@ -108,7 +108,7 @@ impl Engine {
             transport.negotiation.want_data();
         }
         let index = self.links.insert(Link::new(now, transport, session, target, feedback_ssrc)) as u32;
-        self.demux.add_ufrag(index, &ufrag);
+        self.demux.set_ufrags(index, &ufrag, &ufrag);
         index
     }
 
@@ -121,7 +121,7 @@ impl Engine {
             self.end_publication(now, publication);
         }
         for subscription in subscriptions {
-            self.drop_subscription(subscription);
+            self.drop_subscription(now, subscription);
         }
         let session = self.sessions.remove(index as usize);
         for link in session.transports() {

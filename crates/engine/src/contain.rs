@@ -2,6 +2,7 @@
 //! worker, which begins anew.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 use std::time::Instant;
 
 use sluicegate_contract::SessionKey;
@@ -15,10 +16,28 @@ impl Engine {
     pub(crate) fn contain(&mut self, now: Instant, work: impl FnOnce(&mut Self), whose: impl FnOnce(&Self) -> Option<SessionKey>) {
         // The session's own state is thrown away. What is shared are tables of which no entry depends on another; if one is
         // broken all the same, the end of the session panics, too, and the worker begins anew.
-        let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) else { return };
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(self)));
+        self.bear(now, outcome, whose);
+    }
+
+    /// What a panic costs, if there was one.
+    pub(crate) fn bear(&mut self, now: Instant, outcome: thread::Result<()>, whose: impl FnOnce(&Self) -> Option<SessionKey>) {
+        let Err(panic) = outcome else { return };
         let Some(key) = whose(self) else { resume_unwind(panic) };
         self.meters.panics += 1;
         self.end_session(now, key, SessionEnd::Panicked);
+    }
+
+    /// Runs work on many sessions, which notes in `serving` whose turn it is: where it panics, that session is ended, and the rest is
+    /// worked on.
+    pub(crate) fn contain_each(&mut self, now: Instant, mut work: impl FnMut(&mut Self), mut repair: impl FnMut(&mut Self)) {
+        loop {
+            self.serving = None;
+            let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) else { return };
+            // each round ends a session, so there is an end to it
+            self.bear(now, Err(panic), |engine| engine.serving.and_then(|session| engine.key_of(session)));
+            repair(self);
+        }
     }
 
     pub(crate) fn key_of(&self, session: u32) -> Option<SessionKey> {
@@ -34,7 +53,12 @@ impl Engine {
     pub(crate) fn fault(&mut self, fault: Fault) {
         match fault {
             Fault::Worker(_) => panic!("provoked"),
-            Fault::Service(key) | Fault::Datagram(key) => {
+            Fault::Service(key)
+            | Fault::Datagram(key)
+            | Fault::Check(key)
+            | Fault::Flush(key)
+            | Fault::Data(key)
+            | Fault::DataTrack(key) => {
                 let Some(index) = self.session_index(key) else { return };
                 self.sessions[index as usize].fault = Some(fault);
                 self.touch(index);

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
-use sluicegate_contract::command::DataChannel;
+use sluicegate_contract::command::{DataChannel, Fault};
 use sluicegate_contract::event::SessionEnd;
 use sluicegate_contract::limit::{DATA_BYTES_JOINING_MAX, DATA_BYTES_LOSSY_MAX, DATA_BYTES_PER_SESSION_MAX, DATA_BYTES_PER_TICK};
 use sluicegate_contract::{Event, SessionKey};
@@ -102,6 +102,8 @@ impl Engine {
         while budget > 0
             && let Some(index) = self.data_ready.pop_front()
         {
+            self.serving = Some(index);
+            self.check_fault(index, Fault::Data);
             match self.send_oldest(now, index) {
                 Step::Done(bytes) => {
                     budget = budget.saturating_sub(bytes + MESSAGE_COST);

@@ -7,25 +7,19 @@
 //! over there, which is that track's own ([`relay`]).
 
 mod relay;
+mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use sluicegate_contract::limit::{
-    DATA_SUBSCRIPTIONS_PER_SESSION_MAX, DATA_TRACK_BYTES_BEHIND_MAX, DATA_TRACK_BYTES_PER_TICK, DATA_TRACK_BYTES_WAITING_MAX,
-    DATA_TRACKS_PER_SESSION_MAX,
-};
+use sluicegate_contract::limit::{DATA_SUBSCRIPTIONS_PER_SESSION_MAX, DATA_TRACK_BYTES_BEHIND_MAX, DATA_TRACKS_PER_SESSION_MAX};
 use sluicegate_contract::{DataTrackKey, SessionKey, WorkerKey};
-use sluicegate_rtp::data_track::{self, DataTrackHeader};
-use sluicegate_transport::connection::{ChannelId, Sent};
+use sluicegate_rtp::data_track::DataTrackHeader;
 
 use crate::data::MESSAGE_COST;
 use crate::engine::Engine;
-
-/// Bytes of copies after which the next publisher has its turn.
-const TURN_BYTES: usize = 16 << 10;
 
 /// The worker's data tracks.
 #[derive(Debug, Default)]
@@ -35,6 +29,10 @@ pub(crate) struct DataTracks {
     /// Those whose packets wait, in turn; and since when.
     ready: VecDeque<Turn>,
     since: Option<Instant>,
+    /// The turn that is under way.
+    current: Option<Turn>,
+    /// Counts the ticks: what a receiver has not taken is looked up once in each.
+    tick: u64,
     relays: relay::Relays,
 }
 
@@ -56,9 +54,12 @@ enum Turn {
 struct DataTrack {
     key: DataTrackKey,
     source: Source,
+    /// By number.
     sinks: Vec<Sink>,
-    /// Other workers that receive it.
-    relays: Vec<WorkerKey>,
+    /// Other workers that receive it, by number.
+    relays: Vec<(u64, WorkerKey)>,
+    /// Of the next sink or worker.
+    next_number: u64,
     /// Of a far track.
     queue: Queue,
     /// The frame that found no room: the rest of it is of no use.
@@ -68,6 +69,7 @@ struct DataTrack {
 /// One subscriber of a track.
 #[derive(Debug)]
 struct Sink {
+    number: u64,
     session: u32,
     handle: u16,
     interval: Option<Duration>,
@@ -84,6 +86,8 @@ pub(crate) struct SessionTracks {
     published: Vec<(u16, u32)>,
     subscribed: Vec<u32>,
     queue: Queue,
+    /// Bytes it had not taken in a tick.
+    behind: (u64, usize),
 }
 
 /// Packets that wait for their turn.
@@ -100,14 +104,24 @@ struct Waiting {
     track: u32,
     header: DataTrackHeader,
     packet: Vec<u8>,
-    /// How many of the workers and subscribers have had their turn.
-    served: usize,
+    served: turn::Served,
+}
+
+impl Queue {
+    fn count(&mut self) {
+        self.bytes = self.waiting.iter().map(|waiting| waiting.packet.len() + MESSAGE_COST).sum();
+    }
 }
 
 impl DataTracks {
     fn insert(&mut self, key: DataTrackKey, source: Source) -> u32 {
-        let relays = if matches!(source, Source::Far(_)) { Vec::new() } else { self.relays.take_early(key) };
-        let track = DataTrack { key, source, sinks: Vec::new(), relays, queue: Queue::default(), overrun: None };
+        let early = if matches!(source, Source::Far(_)) { Vec::new() } else { self.relays.take_early(key) };
+        let (sinks, relays, queue) = (Vec::new(), Vec::new(), Queue::default());
+        let mut track = DataTrack { key, source, sinks, relays, next_number: 0, queue, overrun: None };
+        for worker in early {
+            let number = track.number();
+            track.relays.push((number, worker));
+        }
         let index = self.tracks.insert(track) as u32;
         self.by_key.insert(key, index);
         index
@@ -190,7 +204,7 @@ impl Engine {
         let SessionTracks { published, queue, .. } = &mut session.tracks;
         published.retain(|(_, known)| *known != index);
         queue.waiting.retain(|waiting| waiting.track != index);
-        queue.bytes = queue.waiting.iter().map(|waiting| waiting.packet.len() + MESSAGE_COST).sum();
+        queue.count();
     }
 
     pub(crate) fn subscribe_data_track(
@@ -214,7 +228,8 @@ impl Engine {
         let subscribed = &mut self.sessions[session as usize].tracks.subscribed;
         if subscribed.len() < DATA_SUBSCRIPTIONS_PER_SESSION_MAX {
             subscribed.push(index);
-            track.sinks.push(Sink { session, handle, interval, due: None, frame: None });
+            let number = track.number();
+            track.sinks.push(Sink { number, session, handle, interval, due: None, frame: None });
         }
         self.detach_data_track(index);
     }
@@ -248,167 +263,25 @@ impl Engine {
     }
 }
 
-/// Packets.
-impl Engine {
-    /// A packet of a session's channel: it waits for its turn, if somebody wants it and its publisher has not too much waiting.
-    pub(crate) fn data_track_received(&mut self, now: Instant, session: u32, packet: Vec<u8>) {
-        self.meters.data_track_packets_up += 1;
-        let published = self.sessions.get(session as usize).map(|session| &session.tracks.published);
-        let header = DataTrackHeader::parse(&packet).ok();
-        let found = header.zip(published).and_then(|(header, published)| {
-            let at = published.binary_search_by_key(&header.handle, |(known, _)| *known).ok()?;
-            Some((header, published.get(at)?.1))
-        });
-        match found {
-            Some((header, track)) => self.take_packet(now, track, header, packet),
-            None => self.meters.dropped_data_track += 1,
-        }
-    }
-
-    fn take_packet(&mut self, now: Instant, index: u32, header: DataTrackHeader, packet: Vec<u8>) {
-        let Some(track) = self.data_tracks.tracks.get_mut(index as usize) else { return };
-        if track.sinks.is_empty() && track.relays.is_empty() {
-            return;
-        }
-        let (turn, queue) = match track.source {
-            Source::Session(session) => {
-                let Some(state) = self.sessions.get_mut(session as usize) else { return };
-                (Turn::Session(session), &mut state.tracks.queue)
-            }
-            Source::Far(_) => (Turn::Far(index), &mut track.queue),
-        };
-        let after = queue.bytes + packet.len() + MESSAGE_COST;
-        if header.start {
-            track.overrun = None;
-        }
-        if after > DATA_TRACK_BYTES_WAITING_MAX || track.overrun == Some(header.frame) {
-            track.overrun = Some(header.frame);
-            self.meters.dropped_data_track += 1;
-            return;
-        }
-        queue.bytes = after;
-        queue.waiting.push_back(Waiting { track: index, header, packet, served: 0 });
-        if !std::mem::replace(&mut queue.is_ready, true) {
-            self.data_tracks.ready.push_back(turn);
-            self.data_tracks.since.get_or_insert(now);
-        }
-    }
-
-    /// Sends of the waiting packets what this tick may cost.
-    pub(crate) fn pump_data_tracks(&mut self, now: Instant) {
-        let mut budget = DATA_TRACK_BYTES_PER_TICK;
-        while budget > 0
-            && let Some(turn) = self.data_tracks.ready.pop_front()
-        {
-            let spent = self.turn(now, turn, TURN_BYTES.min(budget));
-            budget = budget.saturating_sub(spent);
-            let Some(queue) = self.queue(turn) else { continue };
-            queue.is_ready = !queue.waiting.is_empty();
-            if queue.is_ready {
-                self.data_tracks.ready.push_back(turn);
-            }
-        }
-        self.data_tracks.since = (!self.data_tracks.ready.is_empty()).then_some(now);
-    }
-
-    fn queue(&mut self, turn: Turn) -> Option<&mut Queue> {
-        match turn {
-            Turn::Session(session) => self.sessions.get_mut(session as usize).map(|session| &mut session.tracks.queue),
-            Turn::Far(track) => self.data_tracks.tracks.get_mut(track as usize).map(|track| &mut track.queue),
-        }
-    }
-
-    /// One turn; says what it cost.
-    fn turn(&mut self, now: Instant, turn: Turn, bytes: usize) -> usize {
-        let mut spent = 0;
-        while spent < bytes {
-            let Some(mut waiting) = self.queue(turn).and_then(|queue| queue.waiting.pop_front()) else { break };
-            // what is looked at costs a little, too
-            spent += MESSAGE_COST;
-            let is_done = self.serve(now, &mut waiting, bytes, &mut spent);
-            let Some(queue) = self.queue(turn) else { break };
-            if is_done {
-                queue.bytes = queue.bytes.saturating_sub(waiting.packet.len() + MESSAGE_COST);
-            } else {
-                queue.waiting.push_front(waiting);
-            }
-        }
-        spent
-    }
-
-    /// Copies of one packet; false: the turn was over before all had it.
-    fn serve(&mut self, now: Instant, waiting: &mut Waiting, bytes: usize, spent: &mut usize) -> bool {
-        while *spent < bytes {
-            let Some(track) = self.data_tracks.tracks.get(waiting.track as usize) else { return true };
-            let at = waiting.served;
-            waiting.served += 1;
-            if let Some(worker) = track.relays.get(at).copied() {
-                let key = track.key;
-                data_track::set_handle(&mut waiting.packet, waiting.header.handle);
-                self.data_tracks.relays.push(worker, key, &waiting.packet);
-                *spent += waiting.packet.len() + MESSAGE_COST;
-                continue;
-            }
-            let at = at - track.relays.len();
-            let Some(sink) = track.sinks.get(at) else { return true };
-            let Some((link, channel)) = self.track_channel(sink.session) else {
-                self.meters.dropped_data_track += 1;
-                continue;
-            };
-            *spent += self.copy(now, waiting, at, link, channel);
-        }
-        false
-    }
-
-    /// One copy; says what it cost.
-    fn copy(&mut self, now: Instant, waiting: &mut Waiting, at: usize, link: u32, channel: ChannelId) -> usize {
-        let (Some(track), Some(state)) =
-            (self.data_tracks.tracks.get_mut(waiting.track as usize), self.links.get_mut(link as usize))
-        else {
-            return 0;
-        };
-        let Some(sink) = track.sinks.get_mut(at) else { return 0 };
-        let connection = &mut state.transport.connection;
-        match sink.judge(now, &waiting.header, connection.buffered(channel)) {
-            Verdict::Goes => {}
-            Verdict::Unwanted => return 0,
-            Verdict::Dropped => {
-                self.meters.dropped_data_track += 1;
-                return 0;
-            }
-        }
-        data_track::set_handle(&mut waiting.packet, sink.handle);
-        if connection.send_data(now, channel, true, &waiting.packet) == Sent::Queued {
-            self.meters.data_track_packets_down += 1;
-            let session = sink.session;
-            self.touch(session);
-            return waiting.packet.len() + MESSAGE_COST;
-        }
-        // the rest of the frame is of no use any more
-        sink.frame = Some((waiting.header.frame, Verdict::Dropped));
-        self.meters.dropped_data_track += 1;
-        0
-    }
-
-    fn track_channel(&self, session: u32) -> Option<(u32, ChannelId)> {
-        let session = self.sessions.get(session as usize)?;
-        [session.down(), session.publisher]
-            .into_iter()
-            .find_map(|link| Some((link, self.links.get(link as usize)?.channels.data_track()?)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn packet(frame: u16, start: bool) -> DataTrackHeader {
-        DataTrackHeader { start, last: !start, handle: 1, sequence: 0, frame, timestamp: 0, length: data_track::HEADER_BYTES }
+        DataTrackHeader {
+            start,
+            last: !start,
+            handle: 1,
+            sequence: 0,
+            frame,
+            timestamp: 0,
+            length: sluicegate_rtp::data_track::HEADER_BYTES,
+        }
     }
 
-    fn sink(fps: u32) -> Sink {
+    pub(super) fn sink(fps: u32) -> Sink {
         let interval = NonZeroU32::new(fps).map(|fps| Duration::from_secs(1) / fps.get());
-        Sink { session: 0, handle: 1, interval, due: None, frame: None }
+        Sink { number: 1, session: 0, handle: 1, interval, due: None, frame: None }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use sluicegate_transport::ice;
 
@@ -20,6 +21,11 @@ pub struct Path {
 
 /// Proven addresses a transport may hold: a client probes from each of its interfaces to each of ours, and may roam.
 pub const ADDRESSES_PER_TRANSPORT_MAX: usize = 32;
+
+/// New paths of a transport at once, and how long it takes until one more is free: every interface of a client with every address of
+/// ours, for two networks.
+pub const NEW_PATHS_AT_ONCE_MAX: u32 = 64;
+pub const NEW_PATHS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What becomes of a peer's address, for those who share our port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +58,30 @@ pub struct Demux {
 struct Held {
     ufrags: Vec<Box<str>>,
     paths: Vec<Path>,
+    allowance: Allowance,
+}
+
+/// New paths: each costs the news of it to all workers of the port, and may cost a socket.
+#[derive(Debug, Default)]
+struct Allowance {
+    used: u32,
+    /// When the first of `used` will be forgotten.
+    due: Option<Instant>,
+}
+
+impl Allowance {
+    fn take(&mut self, now: Instant) -> bool {
+        while let Some(due) = self.due.filter(|due| self.used > 0 && *due <= now) {
+            self.used -= 1;
+            self.due = Some(due + NEW_PATHS_INTERVAL);
+        }
+        if self.used == 0 {
+            self.due = Some(now + NEW_PATHS_INTERVAL);
+        }
+        let is_allowed = self.used < NEW_PATHS_AT_ONCE_MAX;
+        self.used += u32::from(is_allowed);
+        is_allowed
+    }
 }
 
 /// The worker that a binding request is for, read from its user name alone; nothing is verified.
@@ -72,23 +102,32 @@ impl Demux {
         self.by_ufrag.get(ufrag).copied()
     }
 
-    /// A transport answers to this user name fragment; after an ICE restart the previous one stays for packets under way.
-    pub fn add_ufrag(&mut self, transport: TransportIndex, ufrag: &str) {
+    /// A transport answers to these user name fragments and to no others: the one in use, and that of a restart which was offered.
+    pub fn set_ufrags(&mut self, transport: TransportIndex, in_use: &str, offered: &str) {
         let held = self.held.entry(transport).or_default();
-        if held.ufrags.iter().any(|known| &**known == ufrag) {
-            return;
+        held.ufrags.retain(|known| {
+            let stays = **known == *in_use || **known == *offered;
+            if !stays {
+                self.by_ufrag.remove(known);
+            }
+            stays
+        });
+        for ufrag in [in_use, offered] {
+            if !held.ufrags.iter().any(|known| **known == *ufrag) {
+                held.ufrags.push(ufrag.into());
+                self.by_ufrag.insert(ufrag.into(), transport);
+            }
         }
-        if held.ufrags.len() == 2 {
-            self.by_ufrag.remove(&held.ufrags.remove(0));
-        }
-        held.ufrags.push(ufrag.into());
-        self.by_ufrag.insert(ufrag.into(), transport);
     }
 
-    /// The peer proved that it receives at `path`. The transport's oldest path makes room.
-    pub fn learn(&mut self, transport: TransportIndex, path: Path) {
+    /// The peer proved that it receives at `path`. The transport's oldest path makes room. False: it shows too many in too short a
+    /// time, and this one is not taken.
+    pub fn learn(&mut self, now: Instant, transport: TransportIndex, path: Path) -> bool {
         if self.by_path.get(&path) == Some(&transport) {
-            return;
+            return true;
+        }
+        if !self.held.entry(transport).or_default().allowance.take(now) {
+            return false;
         }
         if let Some(previous) = self.by_path.insert(path, transport)
             && let Some(held) = self.held.get_mut(&previous)
@@ -105,6 +144,7 @@ impl Demux {
             self.by_path.remove(&oldest);
             self.release(oldest);
         }
+        true
     }
 
     /// Forgets everything of a transport.
@@ -180,11 +220,17 @@ mod tests {
         Path { local: 0, remote: SocketAddr::from(([127, 0, 0, 1], port)) }
     }
 
+    fn learn(demux: &mut Demux, transport: TransportIndex, path: Path) {
+        // none of these tests is about how many at once
+        demux.held.entry(transport).or_default().allowance = Allowance::default();
+        assert!(demux.learn(Instant::now(), transport, path));
+    }
+
     #[test]
     fn an_address_moves_to_who_proved_it_last() {
         let mut demux = Demux::default();
-        demux.learn(1, path(5));
-        demux.learn(2, path(5));
+        learn(&mut demux, 1, path(5));
+        learn(&mut demux, 2, path(5));
         assert_eq!(demux.by_path(&path(5)), Some(2));
         demux.remove(1);
         assert_eq!(demux.by_path(&path(5)), Some(2));
@@ -196,7 +242,7 @@ mod tests {
     fn a_roaming_transport_holds_a_bounded_number_of_addresses() {
         let mut demux = Demux::default();
         for port in 1..200 {
-            demux.learn(7, path(port));
+            learn(&mut demux, 7, path(port));
         }
         assert_eq!(demux.addresses(), ADDRESSES_PER_TRANSPORT_MAX);
         assert_eq!(demux.by_path(&path(199)), Some(7));
@@ -208,9 +254,9 @@ mod tests {
         let mut demux = Demux::new(1, false);
         let stream = |port: u16| Path { local: 1, ..path(port) };
         for port in 1..=ADDRESSES_PER_TRANSPORT_MAX as u16 + 1 {
-            demux.learn(1, stream(port));
+            learn(&mut demux, 1, stream(port));
         }
-        demux.learn(2, path(1));
+        learn(&mut demux, 2, path(1));
         assert_eq!((demux.poll_released(), demux.poll_released()), (Some(stream(1)), None));
         assert_eq!((demux.forget_path(&stream(2)), demux.forget_path(&stream(2))), (Some(1), None));
         demux.remove(2);
@@ -221,13 +267,30 @@ mod tests {
     }
 
     #[test]
-    fn the_previous_ufrag_stays_over_one_restart() {
+    fn the_ufrag_in_use_outlives_restarts_that_nobody_answers() {
         let mut demux = Demux::default();
-        for ufrag in ["a", "b", "c"] {
-            demux.add_ufrag(1, ufrag);
+        demux.set_ufrags(1, "a", "a");
+        for offered in ["b", "c", "d"] {
+            demux.set_ufrags(1, "a", offered);
+            assert_eq!([demux.by_ufrag("a"), demux.by_ufrag(offered)], [Some(1); 2]);
         }
-        assert_eq!([demux.by_ufrag("a"), demux.by_ufrag("b"), demux.by_ufrag("c")], [None, Some(1), Some(1)]);
+        assert_eq!([demux.by_ufrag("b"), demux.by_ufrag("c")], [None; 2]);
+        demux.set_ufrags(1, "d", "d");
+        assert_eq!([demux.by_ufrag("a"), demux.by_ufrag("d")], [None, Some(1)]);
         demux.remove(1);
-        assert_eq!(demux.by_ufrag("c"), None);
+        assert_eq!(demux.by_ufrag("d"), None);
+    }
+
+    #[test]
+    fn new_paths_are_few_at_once_and_known_ones_free() {
+        let now = Instant::now();
+        let mut demux = Demux::default();
+        let taken = (1..200).filter(|port| demux.learn(now, 7, path(*port))).count();
+        assert_eq!(taken, NEW_PATHS_AT_ONCE_MAX as usize);
+        assert!(demux.learn(now, 7, path(taken as u16)) && demux.learn(now, 8, path(1)), "known, or another's");
+        let later = now + 3 * NEW_PATHS_INTERVAL;
+        assert_eq!((300..400).filter(|port| demux.learn(later, 7, path(*port))).count(), 3);
+        let much_later = now + Duration::from_secs(3600);
+        assert_eq!((400..600).filter(|port| demux.learn(much_later, 7, path(*port))).count(), NEW_PATHS_AT_ONCE_MAX as usize);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use slab::Slab;
@@ -10,6 +11,7 @@ use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, Event, SessionKey, TrackKey, WorkerKey};
 use sluicegate_transport::address::{Carrier, LocalAddress};
 use sluicegate_transport::certificate::Certificate;
+use sluicegate_transport::ice;
 
 use crate::data::up::UpQueue;
 use crate::data_track::DataTracks;
@@ -63,6 +65,8 @@ pub struct Engine {
     // warm
     pub(crate) sessions: Slab<Session>,
     pub(crate) dirty: Vec<u32>,
+    /// Whose turn it is, where many have theirs in a row: what a panic costs.
+    pub(crate) serving: Option<u32>,
     pub(crate) timers: Timers,
     /// Sessions with data messages to send, in turn; and since when.
     pub(crate) data_ready: VecDeque<u32>,
@@ -92,6 +96,7 @@ impl Engine {
             meters: Meters::default(),
             sessions: Slab::new(),
             dirty: Vec::new(),
+            serving: None,
             timers: Timers::default(),
             data_ready: VecDeque::new(),
             data_since: None,
@@ -122,14 +127,19 @@ impl Engine {
     /// Takes one datagram that arrived on the socket `local`; it is decrypted in place.
     pub fn handle_datagram(&mut self, now: Instant, local: usize, source: SocketAddr, datagram: &mut [u8]) {
         let Ok(local) = u16::try_from(local) else { return };
+        let path = Path { local, remote: source };
+        self.handle_known(now, path, self.known(&path), datagram);
+    }
+
+    /// As [`Engine::handle_datagram`], where somebody has looked whose the path is.
+    pub fn handle_known(&mut self, now: Instant, path: Path, known: Known, datagram: &mut [u8]) {
         self.meters.datagrams_up += 1;
         self.meters.bytes_up += datagram.len() as u64;
-        let path = Path { local, remote: source };
-        let whose = |engine: &Self| {
-            let link = engine.demux.by_path(&path)?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.receive(now, path, known.0, datagram)));
+        self.bear(now, outcome, |engine| {
+            let link = known.0.or_else(|| engine.demux.by_ufrag(ice::stun_username_ufrag(datagram)?))?;
             engine.key_of(engine.links.get(link as usize)?.session)
-        };
-        self.contain(now, |engine| engine.receive(now, path, datagram), whose);
+        });
     }
 
     /// Serves every session whose time has come.
@@ -147,16 +157,21 @@ impl Engine {
         self.flush_media(now, sink);
         // behind the media, and bounded: the rest waits for the next flush
         if self.data_tracks.is_waiting() || !self.data_ready.is_empty() {
-            self.pump_data_tracks(now);
-            self.pump_data(now);
+            self.contain_each(now, |engine| engine.pump_data_tracks(now), Self::repair_turn);
+            self.contain_each(now, |engine| engine.pump_data(now), |_| {});
             self.service_dirty(now);
             self.flush_outbox(sink);
         }
     }
 
+    /// Whose path it is.
+    pub fn known(&self, path: &Path) -> Known {
+        Known(self.demux.by_path(path))
+    }
+
     /// The peer has proven that it receives on `path`, and a transport holds it.
     pub fn has_path(&self, path: &Path) -> bool {
-        self.demux.by_path(path).is_some()
+        self.known(path).is_somebodys()
     }
 
     /// The next news of peers' addresses, where the port is shared.
@@ -170,7 +185,7 @@ impl Engine {
         if let Some(state) = self.links.get_mut(link as usize) {
             let before = state.paths.in_use();
             state.paths.gone(now, *path);
-            self.follow_path(link, before);
+            self.follow_path(now, link, before);
         }
     }
 
@@ -203,6 +218,7 @@ impl Engine {
             live_subscriptions: self.subscriptions.len() as u64,
             live_data_tracks: self.data_tracks.len() as u64,
             live_addresses: self.demux.addresses() as u64,
+            live_timers: self.timers.len() as u64,
             ..self.meters
         }
     }
@@ -215,6 +231,16 @@ impl Engine {
             state.dirty = true;
             self.dirty.push(session);
         }
+    }
+}
+
+/// Whose a path is, at the moment of the look.
+#[derive(Clone, Copy, Debug)]
+pub struct Known(Option<u32>);
+
+impl Known {
+    pub fn is_somebodys(self) -> bool {
+        self.0.is_some()
     }
 }
 

@@ -26,7 +26,7 @@ mod report;
 mod rtcp;
 mod service;
 
-pub use engine::{Engine, EngineConfig, Reason};
+pub use engine::{Engine, EngineConfig, Known, Reason};
 pub use sluicegate_transport::TransportError as CertificateError;
 pub use sluicegate_transport::address::{Carrier, LocalAddress};
 pub use sluicegate_transport::certificate::Certificate;

@@ -46,7 +46,7 @@ impl Engine {
             state.restarted(now);
             state.paths.restarted();
         }
-        self.demux.add_ufrag(link, state.transport.local_ufrag());
+        self.demux.set_ufrags(link, state.transport.connection.local_ufrag(), state.transport.local_ufrag());
         if can_publish {
             self.follow_publications(now, index);
             self.claim_sections(now, index);
@@ -83,6 +83,7 @@ impl Engine {
         }
         if state.transport.connection.local_ufrag() != before {
             state.paths.restarted();
+            self.demux.set_ufrags(link, state.transport.connection.local_ufrag(), state.transport.local_ufrag());
         }
         if first {
             // LiveKit's labels and reliabilities; the client listens for them on this PeerConnection
@@ -112,7 +113,7 @@ impl Engine {
                 return;
             }
             state.restarted(now);
-            self.demux.add_ufrag(link, state.transport.local_ufrag());
+            self.demux.set_ufrags(link, state.transport.connection.local_ufrag(), state.transport.local_ufrag());
         }
         self.touch(index);
     }

@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use sluicegate_contract::command::Fault;
 use sluicegate_rtp::extension::{ExtensionKind, u24_bytes};
 use sluicegate_rtp::header::{self, Element, RtpWrite};
 use sluicegate_rtp::red;
@@ -97,18 +98,31 @@ impl Engine {
         let mut queue = std::mem::take(&mut self.pacer.queue);
         let send_time = abs_send_time(self.config.wall_clock.unix(now));
         for transport in transports.drain(..) {
-            let mut at = self.pacer.take_chain(transport);
-            while let Some(waiting) = queue.get(at as usize) {
-                at = waiting.next;
-                if let Some(length) = self.send_one(&waiting.descriptor, transport, send_time, sink) {
-                    self.meters.datagrams_down += 1;
-                    self.meters.bytes_down += length as u64;
-                    self.meters.packets_down += 1;
-                }
-            }
+            let first = self.pacer.take_chain(transport);
+            self.contain(
+                now,
+                |engine| engine.flush_chain(&queue, first, transport, send_time, sink),
+                |engine| engine.key_of(engine.links.get(transport as usize)?.session),
+            );
         }
         queue.clear();
         (self.pacer.queue, self.pacer.transports) = (queue, transports);
+    }
+
+    /// Everything that waits for one transport.
+    fn flush_chain(&mut self, queue: &[Waiting], first: u32, transport: u32, send_time: [u8; 3], sink: &mut impl Sink) {
+        if let Some(session) = self.links.get(transport as usize).map(|link| link.session) {
+            self.check_fault(session, Fault::Flush);
+        }
+        let mut at = first;
+        while let Some(waiting) = queue.get(at as usize) {
+            at = waiting.next;
+            if let Some(length) = self.send_one(&waiting.descriptor, transport, send_time, sink) {
+                self.meters.datagrams_down += 1;
+                self.meters.bytes_down += length as u64;
+                self.meters.packets_down += 1;
+            }
+        }
     }
 
     fn send_one(&mut self, descriptor: &Descriptor, transport: u32, send_time: [u8; 3], sink: &mut impl Sink) -> Option<usize> {

@@ -15,51 +15,50 @@ use crate::link::Route;
 use crate::pacer::Descriptor;
 
 impl Engine {
-    pub(crate) fn receive(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
-        match header::classify(datagram) {
-            Kind::Stun => self.receive_stun(now, path, datagram),
-            Kind::Dtls => match self.demux.by_path(&path) {
-                Some(link) => self.receive_control(now, link, path, datagram),
-                None => self.meters.dropped_strangers += 1,
-            },
-            Kind::Rtp => match self.demux.by_path(&path) {
-                Some(link) => self.receive_rtp(now, link, path, datagram),
-                None => self.meters.dropped_strangers += 1,
-            },
-            Kind::Rtcp => match self.demux.by_path(&path) {
-                Some(link) => self.receive_rtcp(now, link, path, datagram),
-                None => self.meters.dropped_strangers += 1,
-            },
-            Kind::Other => self.meters.dropped_malformed += 1,
+    /// `known`: whose path it is.
+    pub(crate) fn receive(&mut self, now: Instant, path: Path, known: Option<u32>, datagram: &mut [u8]) {
+        match (header::classify(datagram), known) {
+            (Kind::Stun, _) => self.receive_stun(now, path, known, datagram),
+            (Kind::Other, _) => self.meters.dropped_malformed += 1,
+            (_, None) => self.meters.dropped_strangers += 1,
+            (Kind::Dtls, Some(link)) => self.receive_control(now, link, path, datagram),
+            (Kind::Rtp, Some(link)) => self.receive_rtp(now, link, path, datagram),
+            (Kind::Rtcp, Some(link)) => self.receive_rtcp(now, link, path, datagram),
         }
     }
 
-    fn receive_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+    fn receive_stun(&mut self, now: Instant, path: Path, known: Option<u32>, datagram: &[u8]) {
         let named = ice::stun_username_ufrag(datagram).and_then(|ufrag| self.demux.by_ufrag(ufrag));
-        let Some(link) = named.or_else(|| self.demux.by_path(&path)) else {
+        let Some(link) = named.or(known) else {
             self.meters.dropped_strangers += 1;
             return;
         };
+        if let Some(session) = self.links.get(link as usize).map(|state| state.session) {
+            self.check_fault(session, Fault::Check);
+        }
         let Some(state) = self.links.get_mut(link as usize) else { return };
         let (before, connection) = (state.paths.in_use(), &state.transport.connection);
         if let Some(check) = ice::verify_check(datagram, connection.local_password()) {
+            if !self.demux.learn(now, link, path) {
+                self.meters.dropped_strangers += 1;
+                return;
+            }
             state.checked(now, path, check.use_candidate);
-            self.demux.learn(link, path);
         } else if let Some(id) = ice::answered_check(datagram)
             && state.paths.expects(path, &id)
             && ice::verify_answer(datagram, connection.remote_password())
         {
             state.answered(now, path, &id);
         }
-        self.follow_path(link, before);
+        self.follow_path(now, link, before);
         self.receive_control(now, link, path, datagram);
     }
 
     /// Tells who must know of it where a link's media goes now, if that is not `before`.
-    pub(crate) fn follow_path(&mut self, link: u32, before: Option<Path>) {
+    pub(crate) fn follow_path(&mut self, now: Instant, link: u32, before: Option<Path>) {
         let Some(after) = self.links.get(link as usize).and_then(|state| state.paths.in_use()) else { return };
         if before != Some(after) {
-            self.demux.learn(link, after);
+            self.demux.learn(now, link, after);
             self.demux.nominated(after, before);
         }
     }

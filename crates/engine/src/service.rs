@@ -104,7 +104,7 @@ impl Engine {
                 None if self.demux.is_stream(&path) && self.demux.by_path(&path) != Some(link) => return,
                 None => {
                     state.paths.begun(now, path);
-                    self.follow_path(link, None);
+                    self.follow_path(now, link, None);
                 }
             }
         }
@@ -181,18 +181,21 @@ impl Engine {
             state.subscriptions.retain(|known| *known != index);
             state.offering.want(now);
         }
-        self.drop_subscription(index);
+        self.drop_subscription(now, index);
         self.touch(session);
     }
 
     /// Takes a subscription out of every table.
-    pub(crate) fn drop_subscription(&mut self, index: u32) {
+    pub(crate) fn drop_subscription(&mut self, now: Instant, index: u32) {
         self.pacer.forget(index);
         let Some(subscription) = self.subscriptions.try_remove(index as usize) else { return };
         if let Some(publication) = self.publications.get_mut(subscription.publication as usize) {
             publication.fanout.remove(index);
             publication.subscriptions.retain(|known| *known != index);
             self.end_if_unwanted(subscription.publication);
+            if self.by_track.contains_key(&subscription.track) {
+                self.refresh_want(now, subscription.publication);
+            }
         }
     }
 }

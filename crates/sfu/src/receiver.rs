@@ -87,15 +87,6 @@ pub enum ReceiverOutput {
     Pli { ssrc: u32 },
 }
 
-/// Why a packet went no further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropReason {
-    Malformed,
-    Duplicate,
-    TooLate,
-    UnknownLayer,
-}
-
 #[derive(Debug)]
 pub struct Receiver {
     // hot

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use sluicegate_contract::command::Fault;
 use sluicegate_contract::limit::DATA_TRACK_BYTES_BEHIND_MAX;
 use sluicegate_contract::meter::Meters;
+use sluicegate_contract::{Command, RoomKey, SessionKey};
 use sluicegate_engine::Engine;
 use sluicegate_proto::pb::{self, signal_request};
 use sluicegate_rtp::data_track::{self, DataTrackHeader};
@@ -139,6 +141,28 @@ fn slow(workers: usize) {
     // so much was begun before the bound was passed
     let begun = DATA_TRACK_BYTES_BEHIND_MAX / 16_000 + 2;
     assert!(dropped.is_multiple_of(4) && dropped as usize >= 4 * (30 - begun), "{dropped}");
+}
+
+#[test]
+fn a_panic_costs_the_receiver_whose_copy_it_was() {
+    let (mut world, publishers, subscribers) = world(4, 1, 1, 3);
+    let pose = publish(&mut world, publishers[0], 1, "pose");
+    let handles: Vec<u16> = subscribers.iter().map(|node| subscribe(&mut world, *node, &pose, None)).collect();
+    for frame in 0..50u16 {
+        if frame == 10 {
+            // the second one: those before and behind it have their copies of the same packet
+            let session = SessionKey { room: RoomKey(1), index: subscribers[1] as u32 };
+            world.command(Command::Fault(Fault::DataTrack(session)));
+        }
+        assert!(world.send_message(publishers[0], LABEL, &packet(1, frame, frame, (0, 1), 100)));
+        world.run_for(Duration::from_millis(10));
+    }
+    world.run_for(Duration::from_millis(50));
+    let got = |at: usize| arrived(&world, subscribers[at], handles[at]).len();
+    assert_eq!((meters(&world).panics, meters(&world).live_sessions, meters(&world).worker_restarts), (1, 3, 0));
+    assert!(world.nodes[subscribers[1]].client.left.is_some() && world.nodes[publishers[0]].client.left.is_none());
+    // the packet under way goes with the turn
+    assert_eq!((got(0), got(2)), (50, 49));
 }
 
 #[test]

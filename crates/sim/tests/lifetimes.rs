@@ -13,12 +13,19 @@ fn publish() -> Vec<PublishSpec> {
     vec![PublishSpec::new("mic", Codec::Opus), PublishSpec::new("cam", Codec::Vp8)]
 }
 
-fn live(world: &World) -> [u64; 5] {
+fn live(world: &World) -> [u64; 6] {
     let of = |engine: &Engine| {
         let meters = engine.meters();
-        [meters.live_sessions, meters.live_transports, meters.live_publications, meters.live_subscriptions, meters.live_addresses]
+        [
+            meters.live_sessions,
+            meters.live_transports,
+            meters.live_publications,
+            meters.live_subscriptions,
+            meters.live_addresses,
+            meters.live_timers,
+        ]
     };
-    world.engines.iter().map(of).fold([0; 5], |sum, one| std::array::from_fn(|at| sum[at] + one[at]))
+    world.engines.iter().map(of).fold([0; 6], |sum, one| std::array::from_fn(|at| sum[at] + one[at]))
 }
 
 #[test]
@@ -28,7 +35,7 @@ fn after_two_hundred_joins_and_leaves_every_count_is_back() {
     assert!(world.run_while(Duration::from_secs(20), |w| !w.nodes[stays].client.is_connected()));
     world.run_for(Duration::from_secs(2));
     let base = live(&world);
-    assert_eq!(base, [1, 2, 2, 0, 2]);
+    assert_eq!(base, [1, 2, 2, 0, 2, 1]);
     for round in 0..200 {
         let index = world.join(&format!("guest{round}"), publish());
         assert!(world.run_while(Duration::from_secs(20), |w| !w.nodes[index].client.is_connected()), "guest {round}");
@@ -40,7 +47,7 @@ fn after_two_hundred_joins_and_leaves_every_count_is_back() {
     assert_eq!(live(&world), base);
     world.leave(stays);
     world.run_for(Duration::from_secs(60));
-    assert_eq!(live(&world), [0; 5]);
+    assert_eq!(live(&world), [0; 6]);
     assert!(world.closed, "a room that everybody left ends");
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sluicegate_contract::command::Fault;
 use sluicegate_contract::{Command, RoomKey, SessionKey, WorkerKey};
 use sluicegate_load::PublishSpec;
+use sluicegate_proto::Message as _;
 use sluicegate_proto::pb::{self, leave_request};
 use sluicegate_rtp::codec::{Codec, MediaKind};
 use sluicegate_sim::{Network, Plan, Source, World, stamp};
@@ -145,17 +146,52 @@ fn after_a_full_lane_the_picture_goes_on_with_a_key_frame() {
 }
 
 #[test]
+fn what_nobody_on_a_worker_looks_at_does_not_cross_to_it() {
+    let mut world = World::with_workers(10, LAN, 2);
+    world.next_worker = Some(0);
+    let publisher = world.join("publisher", publish());
+    world.next_worker = Some(1);
+    let (looks, off) = (world.join("looks", Vec::new()), world.join("off", Vec::new()));
+    connect(&mut world);
+    world.run_for(Duration::from_secs(1));
+    let mut source = Source::new(world.now);
+    source.send(&mut world, publisher, Duration::from_secs(1));
+    let tracks = world.nodes[off].client.participants.values().flat_map(|info| &info.tracks);
+    let track_sids: Vec<String> = tracks.map(|track| track.sid.clone()).collect();
+    assert_eq!(track_sids.len(), 2);
+    let settings = pb::UpdateTrackSettings { track_sids, disabled: true, ..Default::default() };
+    world.request(off, pb::signal_request::Message::TrackSetting(settings));
+    let mut crossed = |world: &mut World| {
+        let before = world.engines[0].meters().relayed_up;
+        source.send(world, publisher, Duration::from_secs(1));
+        world.engines[0].meters().relayed_up - before
+    };
+    assert!(crossed(&mut world) > 100);
+    world.leave(looks);
+    world.run_for(Duration::from_millis(100));
+    assert_eq!(crossed(&mut world), 0);
+    assert_eq!(live(&world)[4], 2, "the tracks stay attached");
+}
+
+#[test]
 fn a_panic_costs_its_session_and_nobody_else() {
-    for fault in [Fault::Service as fn(SessionKey) -> Fault, Fault::Datagram] {
+    for fault in [Fault::Service as fn(SessionKey) -> Fault, Fault::Datagram, Fault::Check, Fault::Flush, Fault::Data] {
         let mut world = World::new(8, LAN);
-        let publisher = world.join("publisher", publish());
+        let publisher = world.join_room(0, "publisher", publish(), true);
         let (hit, spared) = (world.join("hit", Vec::new()), world.join("spared", Vec::new()));
         connect(&mut world);
         world.run_for(Duration::from_secs(1));
         let mut source = Source::new(world.now);
         source.send(&mut world, publisher, Duration::from_secs(1));
         let before = source.next_index();
+        if fault(session(hit)) == Fault::Check(session(hit)) {
+            // its next check comes from where nobody has been yet
+            world.rebind(hit);
+        }
         world.command(Command::Fault(fault(session(hit))));
+        let user = pb::UserPacket { payload: vec![7], ..Default::default() };
+        let packet = pb::DataPacket { value: Some(pb::data_packet::Value::User(user)), ..Default::default() };
+        assert!(world.send_message(publisher, "_reliable", &packet.encode_to_vec()));
         // ICE checks come every few seconds
         source.send(&mut world, publisher, Duration::from_secs(8));
         world.run_for(Duration::from_secs(1));
@@ -165,6 +201,7 @@ fn a_panic_costs_its_session_and_nobody_else() {
         assert!(world.nodes[spared].client.left.is_none());
         let got = heard(&world, spared).iter().filter(|(_, index)| *index >= before).count() as u64;
         assert_eq!(got, source.next_index() - before, "the other one misses nothing");
+        assert_eq!(world.nodes[spared].messages.len(), 1);
         assert_eq!(live(&world)[0], 2);
     }
 }

@@ -11,8 +11,8 @@ use std::time::Instant;
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
-use sluicegate_engine::Engine;
 use sluicegate_engine::demux::{self, Path, PathNews};
+use sluicegate_engine::{Engine, Known};
 
 use crate::receive::Receiver;
 use crate::udp::UdpPort;
@@ -64,8 +64,8 @@ impl SharedPort {
     }
 
     /// Sets a datagram aside that is another worker's. False: it is our own, or nobody's.
-    pub fn set_aside(&mut self, engine: &Engine, path: Path, datagram: &[u8]) -> bool {
-        set_aside(self.worker, &self.owners, &mut self.foreign, engine, path, datagram)
+    pub fn set_aside(&mut self, known: Known, path: Path, datagram: &[u8]) -> bool {
+        set_aside(self.worker, &self.owners, &mut self.foreign, known, path, datagram)
     }
 
     pub fn poll_foreign(&mut self) -> Option<Foreign> {
@@ -167,8 +167,9 @@ impl SharedPort {
             socket.is_readable = datagrams.receive(&socket.port, |source, bytes| {
                 // between its binding and its connecting it may have got others'
                 let path = Path { local, remote: source };
-                if !set_aside(*worker, owners, foreign, engine, path, bytes) {
-                    engine.handle_datagram(now, usize::from(local), source, bytes);
+                let known = engine.known(&path);
+                if !set_aside(*worker, owners, foreign, known, path, bytes) {
+                    engine.handle_known(now, path, known, bytes);
                 }
             });
             if socket.is_readable {
@@ -183,13 +184,13 @@ fn set_aside(
     own: u16,
     owners: &HashMap<Path, u16>,
     foreign: &mut VecDeque<Foreign>,
-    engine: &Engine,
+    known: Known,
     path: Path,
     datagram: &[u8],
 ) -> bool {
     let owner = match demux::worker_of_check(datagram) {
         Some(worker) => worker,
-        None if engine.has_path(&path) => return false,
+        None if known.is_somebodys() => return false,
         None => match owners.get(&path) {
             Some(worker) => *worker,
             None => return false,
@@ -256,22 +257,22 @@ mod tests {
         let base = bind(0);
         let (mut engine, (_poll, mut port)) = (engine(0, &base), shared(0));
         let path = Path { local: 0, remote: SocketAddr::from(([127, 0, 0, 1], 9)) };
-        assert!(!port.set_aside(&engine, path, &check(0)), "our own");
-        assert!(port.set_aside(&engine, path, &check(1)));
+        assert!(!port.set_aside(engine.known(&path), path, &check(0)), "our own");
+        assert!(port.set_aside(engine.known(&path), path, &check(1)));
         assert_eq!(port.poll_foreign().map(|foreign| (foreign.worker, foreign.path)), Some((1, path)));
         // media of an address that nobody has proven is nobody's
         let media = [0x80u8; 40];
-        assert!(!port.set_aside(&engine, path, &media));
+        assert!(!port.set_aside(engine.known(&path), path, &media));
         port.handle_news(Instant::now(), &mut engine, 2, PathNews::Proven(path));
-        assert!(port.set_aside(&engine, path, &media));
+        assert!(port.set_aside(engine.known(&path), path, &media));
         assert_eq!(port.poll_foreign().map(|foreign| foreign.worker), Some(2));
         port.handle_news(Instant::now(), &mut engine, 1, PathNews::Released(path));
-        assert!(port.set_aside(&engine, path, &media), "only its owner gives it up");
+        assert!(port.set_aside(engine.known(&path), path, &media), "only its owner gives it up");
         port.handle_news(Instant::now(), &mut engine, 2, PathNews::Released(path));
-        assert!(!port.set_aside(&engine, path, &media));
+        assert!(!port.set_aside(engine.known(&path), path, &media));
         port.handle_news(Instant::now(), &mut engine, 2, PathNews::Proven(path));
         port.forget(2);
-        assert!(!port.set_aside(&engine, path, &media));
+        assert!(!port.set_aside(engine.known(&path), path, &media));
     }
 
     #[test]

@@ -273,8 +273,9 @@ impl<R: FnMut(Report)> Loop<R> {
                 let (engine, shared) = (&mut self.engine, &mut self.shared);
                 self.readable[index] = datagrams.receive(port, |source, datagram| {
                     let path = Path { local: index as u16, remote: source };
-                    if !shared.as_mut().is_some_and(|shared| shared.set_aside(engine, path, datagram)) {
-                        engine.handle_datagram(now, index, source, datagram);
+                    let known = engine.known(&path);
+                    if !shared.as_mut().is_some_and(|shared| shared.set_aside(known, path, datagram)) {
+                        engine.handle_known(now, path, known, datagram);
                     }
                 });
             }

@@ -60,8 +60,9 @@ impl Engine {
             }
             return tracks.relays.early.push_back((key, from));
         };
-        if matches!(track.source, Source::Session(_)) && !track.relays.contains(&from) {
-            track.relays.push(from);
+        if matches!(track.source, Source::Session(_)) && !track.relays.iter().any(|(_, worker)| *worker == from) {
+            let number = track.number();
+            track.relays.push((number, from));
         }
     }
 
@@ -69,7 +70,7 @@ impl Engine {
         let tracks = &mut self.data_tracks;
         tracks.relays.early.retain(|early| *early != (key, from));
         if let Some(track) = tracks.by_key.get(&key).and_then(|index| tracks.tracks.get_mut(*index as usize)) {
-            track.relays.retain(|worker| *worker != from);
+            track.relays.retain(|(_, worker)| *worker != from);
         }
     }
 
@@ -112,7 +113,7 @@ impl Engine {
         tracks.relays.early.retain(|(_, worker)| *worker != from);
         let mut gone = Vec::new();
         for (_, track) in &mut tracks.tracks {
-            track.relays.retain(|worker| *worker != from);
+            track.relays.retain(|(_, worker)| *worker != from);
             if track.source == Source::Far(from) {
                 gone.push(track.key);
             }
