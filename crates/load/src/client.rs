@@ -1,4 +1,5 @@
-//! A participant on two PeerConnections (LiveKit's `/rtc`): joins, publishes what it was told to, receives everything.
+//! A participant on two PeerConnections (LiveKit's `/rtc`) or on one (`/rtc/v1`): joins, publishes what it was told to, receives
+//! everything.
 
 mod negotiate;
 mod receive;
@@ -39,6 +40,8 @@ pub struct ClientConfig {
     pub publish: Vec<PublishSpec>,
     /// Opens the channels `_reliable` and `_lossy`, to send on them.
     pub open_channels: bool,
+    /// One PeerConnection, which it offers itself: the publisher's carries both ways.
+    pub single: bool,
     pub first_ssrc: u32,
     /// NTP time at the moment the client is made.
     pub ntp: Duration,
@@ -110,6 +113,8 @@ pub struct Client {
     down: Peer,
     offer_id: u32,
     offered: Vec<(u32, u32)>,
+    /// With one PeerConnection: sections for what the server may send.
+    receiving: Vec<MediaKind>,
     pub publications: Vec<Publication>,
     subscriptions: Vec<Subscription>,
     /// (SSRC, what comes under it), in order.
@@ -164,6 +169,7 @@ impl Client {
             down,
             offer_id: 0,
             offered: Vec::new(),
+            receiving: Vec::new(),
             publications: Vec::new(),
             subscriptions: Vec::new(),
             streams: Vec::new(),
@@ -190,7 +196,7 @@ impl Client {
     /// Both ways are up as far as they are needed.
     pub fn is_connected(&self) -> bool {
         let published = self.config.publish.is_empty() || !self.publications.is_empty();
-        self.down.connected && (!self.has_up() || (self.up.connected && published))
+        (self.config.single || self.down.connected) && (!self.has_up() || (self.up.connected && published))
     }
 
     /// The tracks it was ever offered, in the order of their offers.
@@ -204,6 +210,7 @@ impl Client {
             Some(signal_response::Message::Answer(answer)) => self.handle_answer(now, answer),
             Some(signal_response::Message::Offer(offer)) => self.handle_offer(now, offer),
             Some(signal_response::Message::Trickle(trickle)) => self.handle_trickle(trickle),
+            Some(signal_response::Message::MediaSectionsRequirement(needed)) => self.offer_sections(needed),
             Some(signal_response::Message::Update(update)) => {
                 for participant in &update.participants {
                     if participant.state() == pb::participant_info::State::Disconnected {
@@ -283,9 +290,14 @@ impl Client {
         self.outputs.push_back(Output::Signal(Box::new(pb::SignalRequest { message: Some(message) })));
     }
 
-    /// It publishes something.
+    /// It publishes something, or receives there.
     fn has_up(&self) -> bool {
-        self.config.open_channels || !self.config.publish.is_empty()
+        self.config.single || self.config.open_channels || !self.config.publish.is_empty()
+    }
+
+    /// The PeerConnection on which it receives.
+    fn down(&mut self) -> &mut Peer {
+        if self.config.single { &mut self.up } else { &mut self.down }
     }
 
     fn stream(&self, ssrc: u32) -> Option<Stream> {
@@ -297,7 +309,9 @@ impl Client {
         if self.has_up() {
             self.up.poll(now);
         }
-        self.down.poll(now);
+        if !self.config.single {
+            self.down.poll(now);
+        }
         let ntp = NtpTime::from_unix(self.config.ntp + now.saturating_duration_since(self.started));
         for publication in &mut self.publications {
             let rate = self.config.publish.get(publication.track).map_or(48_000, |spec| spec.codec.clock_rate());
@@ -323,7 +337,7 @@ impl Client {
         }
         let len = writer.len();
         if len > 0 {
-            self.down.send_rtcp(&buffer[..len]);
+            self.down().send_rtcp(&buffer[..len]);
         }
         if self.report_due.is_some_and(|due| due <= now) {
             self.report_due = Some(now + REPORT_INTERVAL);
@@ -333,7 +347,7 @@ impl Client {
                 let mut writer = Writer::new(&mut buffer);
                 writer.receiver_report(1, blocks);
                 let len = writer.len();
-                self.down.send_rtcp(&buffer[..len]);
+                self.down().send_rtcp(&buffer[..len]);
             }
         }
     }
@@ -346,7 +360,7 @@ impl Client {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let peers = [self.has_up().then_some(&self.up), Some(&self.down)].into_iter().flatten();
+        let peers = [self.has_up().then_some(&self.up), (!self.config.single).then_some(&self.down)].into_iter().flatten();
         let peers = peers.filter_map(|peer| peer.transport.connection.poll_timeout());
         let subscriptions = self.subscriptions.iter().filter_map(Subscription::poll_timeout);
         let publications = self.publications.iter().filter_map(Publication::report_due);

@@ -7,6 +7,7 @@ use sluicegate_rtp::codec::{Codec, MediaKind};
 use sluicegate_rtp::extension::{ExtensionKind, ExtensionMap};
 use sluicegate_transport::connection::{Fingerprint, Remote};
 use sluicegate_transport::negotiate::codecs::{self, rtpmap};
+use sluicegate_transport::negotiate::{Congestion, NegotiatedCodec};
 use sluicegate_transport::sdp::{Description, Media};
 
 use crate::client::PublishSpec;
@@ -37,7 +38,19 @@ pub struct Answer {
     /// Lines `candidate:…`.
     pub candidates: Vec<String>,
     pub sections: Vec<Answered>,
+    /// What the server sends on this PeerConnection, where there is only one.
+    pub streams: Vec<Stream>,
     pub data: bool,
+}
+
+/// A section of the server's answer on which it sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    pub track_id: String,
+    pub codec: Codec,
+    pub ssrcs: (u32, Option<u32>),
+    pub congestion: Option<Congestion>,
+    pub extensions: ExtensionMap,
 }
 
 const EXTENSIONS: [(u8, ExtensionKind); 5] = [
@@ -57,10 +70,12 @@ fn numbers(codec: Codec) -> (u8, &'static str) {
     }
 }
 
-/// The mid of a track is its index; `ssrcs` are those of its only layer, and are named only where there are no RIDs.
-pub fn write(local: &Local<'_>, tracks: &[(&PublishSpec, (u32, u32))], data: bool) -> String {
+/// The mid of a track is its index; `ssrcs` are those of its only layer, and are named only where there are no RIDs. `receiving`:
+/// sections for what the server may send, behind all others.
+pub fn write(local: &Local<'_>, tracks: &[(&PublishSpec, (u32, u32))], data: bool, receiving: &[MediaKind]) -> String {
     let mut text = String::new();
-    let mids: Vec<String> = (0..tracks.len() + usize::from(data)).map(|mid| mid.to_string()).collect();
+    let first = tracks.len() + usize::from(data);
+    let mids: Vec<String> = (0..first + receiving.len()).map(|mid| mid.to_string()).collect();
     let _ = write!(
         text,
         "v=0\r\no=- {} 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS\r\n",
@@ -75,11 +90,47 @@ pub fn write(local: &Local<'_>, tracks: &[(&PublishSpec, (u32, u32))], data: boo
         write_transport(&mut text, local, tracks.len());
         let _ = write!(text, "a=sctp-port:5000\r\na=max-message-size:65535\r\n");
     }
+    for (at, kind) in receiving.iter().enumerate() {
+        write_receiving(&mut text, local, first + at, *kind);
+    }
     text
 }
 
+fn write_receiving(text: &mut String, local: &Local<'_>, mid: usize, kind: MediaKind) {
+    let (name, codecs): (_, &[Codec]) = match kind {
+        MediaKind::Audio => ("audio", &[Codec::Opus]),
+        MediaKind::Video => ("video", &[Codec::Vp8, Codec::H264]),
+    };
+    let repairs = usize::from(kind == MediaKind::Video);
+    let formats = codecs.iter().flat_map(|codec| (0..=repairs).map(|repair| usize::from(numbers(*codec).0) + repair));
+    let formats: Vec<String> = formats.map(|format| format.to_string()).collect();
+    let _ = write!(text, "m={name} 9 UDP/TLS/RTP/SAVPF {}\r\n", formats.join(" "));
+    write_transport(text, local, mid);
+    for (id, extension) in EXTENSIONS.iter().filter(|(_, kind)| !matches!(kind, ExtensionKind::Rid | ExtensionKind::RepairedRid)) {
+        let _ = write!(text, "a=extmap:{id} {}\r\n", extension.uri());
+    }
+    let _ = write!(text, "a=recvonly\r\na=rtcp-mux\r\na=rtcp-rsize\r\n");
+    for codec in codecs {
+        write_codec(text, *codec);
+    }
+}
+
+fn write_codec(text: &mut String, codec: Codec) {
+    let (payload_type, fmtp) = numbers(codec);
+    let _ = write!(text, "a=rtpmap:{payload_type} {}\r\na=rtcp-fb:{payload_type} transport-cc\r\n", rtpmap(codec));
+    let _ = write!(text, "a=rtcp-fb:{payload_type} nack\r\n");
+    if !fmtp.is_empty() {
+        let _ = write!(text, "a=fmtp:{payload_type} {fmtp}\r\n");
+    }
+    if codec.kind() == MediaKind::Video {
+        let repair = payload_type + 1;
+        let _ = write!(text, "a=rtcp-fb:{payload_type} nack pli\r\na=rtcp-fb:{payload_type} ccm fir\r\n");
+        let _ = write!(text, "a=rtpmap:{repair} rtx/90000\r\na=fmtp:{repair} apt={payload_type}\r\n");
+    }
+}
+
 fn write_track(text: &mut String, local: &Local<'_>, mid: usize, spec: &PublishSpec, (ssrc, rtx): (u32, u32)) {
-    let (payload_type, fmtp) = numbers(spec.codec);
+    let (payload_type, _) = numbers(spec.codec);
     let repair = payload_type + 1;
     let video = spec.codec.kind() == MediaKind::Video;
     let (kind, formats) = if video { ("video", format!("{payload_type} {repair}")) } else { ("audio", payload_type.to_string()) };
@@ -93,15 +144,7 @@ fn write_track(text: &mut String, local: &Local<'_>, mid: usize, spec: &PublishS
         }
     }
     let _ = write!(text, "a=sendonly\r\na=msid:- {}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n", spec.cid);
-    let _ = write!(text, "a=rtpmap:{payload_type} {}\r\na=rtcp-fb:{payload_type} transport-cc\r\n", rtpmap(spec.codec));
-    let _ = write!(text, "a=rtcp-fb:{payload_type} nack\r\n");
-    if !fmtp.is_empty() {
-        let _ = write!(text, "a=fmtp:{payload_type} {fmtp}\r\n");
-    }
-    if video {
-        let _ = write!(text, "a=rtcp-fb:{payload_type} nack pli\r\na=rtcp-fb:{payload_type} ccm fir\r\n");
-        let _ = write!(text, "a=rtpmap:{repair} rtx/90000\r\na=fmtp:{repair} apt={payload_type}\r\n");
-    }
+    write_codec(text, spec.codec);
     if spec.layers.is_empty() {
         if video {
             let _ = write!(text, "a=ssrc-group:FID {ssrc} {rtx}\r\na=ssrc:{rtx} cname:client\r\n");
@@ -141,26 +184,52 @@ pub fn read_answer(sdp: &str) -> Option<Answer> {
         remote,
         candidates: candidates.collect(),
         sections: taken.filter_map(answered).collect(),
+        streams: description.media.iter().filter_map(stream).collect(),
         data: description.media.iter().any(|media| media.kind == "application" && media.port != 0),
     })
 }
 
 fn answered(media: &Media<'_>) -> Option<Answered> {
+    let codec = codec(media)?;
+    let mid = media.get("mid")?.to_owned();
+    Some(Answered { mid, payload_type: codec.payload_type, rtx_payload_type: codec.rtx, extensions: extensions(media) })
+}
+
+fn codec(media: &Media<'_>) -> Option<NegotiatedCodec> {
     let kind = match media.kind {
         "audio" => MediaKind::Audio,
         "video" => MediaKind::Video,
         _ => return None,
     };
-    let codec = codecs::offered(media, kind).into_iter().find(|codec| codec.codec != Codec::Red)?;
+    codecs::offered(media, kind).into_iter().find(|codec| codec.codec != Codec::Red)
+}
+
+fn extensions(media: &Media<'_>) -> ExtensionMap {
     let mut extensions = ExtensionMap::new();
-    for value in media.all("extmap") {
-        let (id, uri) = value.split_once(' ')?;
+    for (id, uri) in media.all("extmap").filter_map(|value| value.split_once(' ')) {
         if let (Ok(id), Some(kind)) = (id.parse(), ExtensionKind::from_uri(uri.trim())) {
             extensions.set(id, kind);
         }
     }
-    let mid = media.get("mid")?.to_owned();
-    Some(Answered { mid, payload_type: codec.payload_type, rtx_payload_type: codec.rtx, extensions })
+    extensions
+}
+
+fn stream(media: &Media<'_>) -> Option<Stream> {
+    if media.port == 0 || !media.direction().send {
+        return None;
+    }
+    let codec = codec(media)?.codec;
+    let (_, track_id) = media.get("msid")?.split_once(' ')?;
+    let ssrc = media.get("ssrc")?.split_once(' ')?.0.parse().ok()?;
+    let pair = media.get("ssrc-group").and_then(|group| group.strip_prefix("FID ")?.split_once(' '));
+    let says = |name: &str| media.all("rtcp-fb").any(|feedback| feedback.ends_with(name));
+    let congestion = match (says("transport-cc"), says("goog-remb")) {
+        (true, _) => Some(Congestion::TransportCc),
+        (false, true) => Some(Congestion::Remb),
+        _ => None,
+    };
+    let ssrcs = (ssrc, pair.and_then(|(_, rtx)| rtx.parse().ok()));
+    Some(Stream { track_id: track_id.to_owned(), codec, ssrcs, congestion, extensions: extensions(media) })
 }
 
 /// `sha-256 AB:CD` as bytes.

@@ -41,6 +41,8 @@ pub struct Node {
     pub identity: String,
     /// Index of its room.
     room: usize,
+    /// On one PeerConnection (LiveKit's `/rtc/v1`).
+    single: bool,
     addresses: [SocketAddr; 2],
     /// Its signalling, as it knows of it itself.
     connection: Option<ConnectionKey>,
@@ -65,6 +67,8 @@ pub struct World {
     pub engines: Vec<Engine>,
     /// Batches between workers find no room.
     pub relays_are_full: bool,
+    /// Who joins from now on has one PeerConnection.
+    pub single: bool,
     /// Where new sessions go; none: to the workers in turn.
     pub next_worker: Option<usize>,
     placement: Placement,
@@ -115,6 +119,7 @@ impl World {
             rooms: Vec::new(),
             engines: configs.iter().cloned().map(Engine::new).collect(),
             relays_are_full: false,
+            single: false,
             next_worker: None,
             placement: Placement::default(),
             configs,
@@ -161,6 +166,7 @@ impl World {
                 certificate: self.certificate.clone(),
                 publish,
                 open_channels,
+                single: self.single,
                 first_ssrc: 1000 + 100 * index as u32,
                 ntp: BEGIN_UNIX + self.now.duration_since(self.begin) + Duration::from_secs(7777),
             },
@@ -171,6 +177,7 @@ impl World {
             client,
             identity: identity.to_owned(),
             room,
+            single: self.single,
             addresses,
             connection: None,
             up,

@@ -30,8 +30,9 @@ struct Call {
 }
 
 impl Call {
-    fn new(workers: usize) -> Self {
+    fn new(workers: usize, single: bool) -> Self {
         let mut world = World::with_workers(5, Network::sound(Duration::from_millis(20)), workers);
+        world.single = single;
         let tracks = vec![PublishSpec::new("mic", Codec::Opus), PublishSpec::new("cam", Codec::Vp8)];
         world.join_room(0, "ann", tracks, true);
         world.join_room(0, "ben", Vec::new(), true);
@@ -109,9 +110,11 @@ impl Call {
 }
 
 fn comes_back(mishap: Mishap) {
-    for (workers, who) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
-        let name = format!("{mishap:?} of {who} on {workers} workers");
-        let mut call = Call::new(workers);
+    for (single, workers, who) in
+        [false, true].iter().flat_map(|single| [(1, 0), (1, 1), (2, 0), (2, 1)].map(|(w, who)| (*single, w, who)))
+    {
+        let name = format!("{mishap:?} of {who} on {workers} workers, single {single}");
+        let mut call = Call::new(workers, single);
         let sids: Vec<_> = call.world.nodes.iter().map(|node| node.client.sid().map(str::to_owned)).collect();
         let before = call.ufrags();
         let back = call.suffer(who, mishap);

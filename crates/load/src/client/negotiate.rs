@@ -14,6 +14,9 @@ use crate::subscriber::Subscription;
 /// Below the end of its range, so that it wraps early in every test.
 const FIRST_SEQUENCE: u16 = 0x7FF0;
 
+/// More sections at once than any room has tracks are not offered.
+const SECTIONS_MAX: u32 = 1000;
+
 impl Client {
     pub(super) fn handle_join(&mut self, now: Instant, join: &pb::JoinResponse) {
         self.joined = Some(join.clone());
@@ -24,26 +27,56 @@ impl Client {
         for participant in &join.other_participants {
             self.participants.insert(participant.sid.clone(), participant.clone());
         }
-        for spec in self.config.publish.clone() {
-            self.request(signal_request::Message::AddTrack(add_track(&spec)));
+        // said with the join itself
+        if self.config.single {
+            return;
+        }
+        for add in self.added_tracks() {
+            self.request(signal_request::Message::AddTrack(add));
         }
         if self.has_up() {
-            let negotiation = &mut self.up.transport.negotiation;
-            self.offered = self.config.publish.iter().map(|_| (negotiation.take_ssrc(), negotiation.take_ssrc())).collect();
+            self.draw_ssrcs();
             self.send_offer();
         }
     }
 
+    /// What it publishes.
+    fn added_tracks(&self) -> Vec<pb::AddTrackRequest> {
+        self.config.publish.iter().map(add_track).collect()
+    }
+
+    fn draw_ssrcs(&mut self) {
+        let negotiation = &mut self.up.transport.negotiation;
+        self.offered = self.config.publish.iter().map(|_| (negotiation.take_ssrc(), negotiation.take_ssrc())).collect();
+    }
+
+    /// With one PeerConnection: what goes with the join (LiveKit: `JoinRequest`), with sections for as much as LiveKit's clients begin
+    /// with. None with two.
+    pub fn first_offer(&mut self) -> Option<(Vec<pb::AddTrackRequest>, pb::SessionDescription)> {
+        if !self.config.single {
+            return None;
+        }
+        self.draw_ssrcs();
+        self.receiving = [[MediaKind::Audio; 3], [MediaKind::Video; 3]].concat();
+        Some((self.added_tracks(), self.next_offer()))
+    }
+
+    /// The server has more to send than there are sections for it.
+    pub(super) fn offer_sections(&mut self, needed: &pb::MediaSectionsRequirement) {
+        let more = |kind, count: u32| std::iter::repeat_n(kind, count.min(SECTIONS_MAX) as usize);
+        self.receiving.extend(more(MediaKind::Audio, needed.num_audios).chain(more(MediaKind::Video, needed.num_videos)));
+        self.send_offer();
+    }
+
     pub(super) fn send_offer(&mut self) {
-        let sdp = self.create_offer();
+        let offer = self.next_offer();
+        self.request(signal_request::Message::Offer(offer));
+    }
+
+    fn next_offer(&mut self) -> pb::SessionDescription {
         self.offer_id += 1;
-        let id = self.offer_id;
-        self.request(signal_request::Message::Offer(pb::SessionDescription {
-            r#type: "offer".to_owned(),
-            sdp,
-            id,
-            ..Default::default()
-        }));
+        let (sdp, id) = (self.create_offer(), self.offer_id);
+        pb::SessionDescription { r#type: "offer".to_owned(), sdp, id, ..Default::default() }
     }
 
     /// SSRCs are only named for tracks of one layer; those of others are drawn with the answer.
@@ -53,11 +86,14 @@ impl Client {
         let local =
             Local { session_id: self.config.first_ssrc, ufrag, pwd, fingerprint: connection.fingerprint(), address: self.up.local };
         let tracks: Vec<_> = self.config.publish.iter().zip(self.offered.iter().copied()).collect();
-        offer::write(&local, &tracks, self.config.open_channels)
+        offer::write(&local, &tracks, self.config.open_channels, &self.receiving)
     }
 
     pub(super) fn handle_answer(&mut self, now: Instant, answer: &pb::SessionDescription) {
         let Some(answer) = offer::read_answer(&answer.sdp) else { return };
+        if self.config.single {
+            self.follow_streams(now, &answer.streams);
+        }
         let connection = &mut self.up.transport.connection;
         let is_restarting = connection.is_restarting();
         if connection.is_started() && !is_restarting {
@@ -118,7 +154,7 @@ impl Client {
             subscription.active = false;
         }
         for section in &sections {
-            self.subscribe(now, section);
+            self.subscribe_section(now, section);
         }
         let id = offer.id;
         self.request(signal_request::Message::Answer(pb::SessionDescription {
@@ -129,26 +165,43 @@ impl Client {
         }));
     }
 
-    fn subscribe(&mut self, now: Instant, section: &ReceiveSection) {
+    /// What the server sends on the only PeerConnection.
+    fn follow_streams(&mut self, now: Instant, streams: &[offer::Stream]) {
+        for subscription in &mut self.subscriptions {
+            subscription.active = false;
+        }
+        for stream in streams {
+            if let Some(kind) = stream.congestion {
+                self.congestion.set_kind(now, kind);
+            }
+            self.extensions = stream.extensions;
+            self.subscribe(stream.ssrcs, stream.codec, &stream.track_id);
+        }
+    }
+
+    fn subscribe_section(&mut self, now: Instant, section: &ReceiveSection) {
         if let Some(kind) = section.congestion {
             self.congestion.set_kind(now, kind);
         }
         self.extensions = section.extensions;
         let codec = section.codecs.iter().map(|codec| codec.codec).find(|codec| *codec != Codec::Red).unwrap_or(Codec::Opus);
-        for (ssrc, rtx) in &section.ssrcs {
-            let known = self.subscriptions.iter().position(|subscription| subscription.ssrc == *ssrc);
-            let index = known.unwrap_or_else(|| {
-                let sid = section.track_id.clone().unwrap_or_default();
-                self.subscriptions.push(Subscription::new(*ssrc, codec, sid));
-                self.subscriptions.len() - 1
-            });
-            if let Some(subscription) = self.subscriptions.get_mut(index) {
-                subscription.active = true;
-            }
-            self.note_stream(*ssrc, Stream { subscription: index, repair: false });
-            if let Some(rtx) = rtx {
-                self.note_stream(*rtx, Stream { subscription: index, repair: true });
-            }
+        for ssrcs in &section.ssrcs {
+            self.subscribe(*ssrcs, codec, section.track_id.as_deref().unwrap_or_default());
+        }
+    }
+
+    fn subscribe(&mut self, (ssrc, rtx): (u32, Option<u32>), codec: Codec, sid: &str) {
+        let known = self.subscriptions.iter().position(|subscription| subscription.ssrc == ssrc);
+        let index = known.unwrap_or_else(|| {
+            self.subscriptions.push(Subscription::new(ssrc, codec, sid.to_owned()));
+            self.subscriptions.len() - 1
+        });
+        if let Some(subscription) = self.subscriptions.get_mut(index) {
+            subscription.active = true;
+        }
+        self.note_stream(ssrc, Stream { subscription: index, repair: false });
+        if let Some(rtx) = rtx {
+            self.note_stream(rtx, Stream { subscription: index, repair: true });
         }
     }
 

@@ -42,7 +42,7 @@ impl Client {
     fn receive_rtp<'a>(&mut self, now: Instant, datagram: &'a mut [u8]) -> Option<Arrived<'a>> {
         self.rtp_bytes_down += datagram.len() as u64;
         let header = RtpHeader::parse(datagram).ok()?;
-        let opener = self.down.transport.connection.opener()?;
+        let opener = self.down().transport.connection.opener()?;
         let len = match opener.open_rtp(header.ssrc, header.sequence, header.header_len, datagram) {
             Ok(opened) => opened.len,
             // libwebrtc's SRTP drops a second copy, too

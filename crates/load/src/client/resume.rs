@@ -51,9 +51,11 @@ impl Client {
         Some(&participant.sid)
     }
 
-    /// The server's ICE user name fragments, of the publisher and the subscriber PeerConnection: others after each restart.
+    /// The server's ICE user name fragments, of the publisher and the subscriber PeerConnection, or twice those of the only one: others after
+    /// each restart.
     pub fn server_ufrags(&self) -> [&str; 2] {
-        [&self.up, &self.down].map(|peer| peer.transport.connection.remote_ufrag())
+        let down = if self.config.single { &self.up } else { &self.down };
+        [&self.up, down].map(|peer| peer.transport.connection.remote_ufrag())
     }
 
     /// The server has it back. It says what it publishes and has received, restarts ICE where it offers, and sends again what did not

@@ -12,6 +12,7 @@ fn client(certificate: &Certificate, publish: Vec<PublishSpec>) -> Client {
         certificate: certificate.clone(),
         publish,
         open_channels: true,
+        single: false,
         first_ssrc: 100,
         ntp: Duration::from_secs(1),
     };

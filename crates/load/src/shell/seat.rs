@@ -84,6 +84,7 @@ impl Seat {
                 addresses: [local(&sockets[0]).unwrap_or(down), down],
                 certificate: config.certificate.clone(),
                 publish: tracks.clone(),
+                single: false,
                 open_channels: is_publisher && config.data_rate > 0,
                 first_ssrc: 1 + entrant.index * 64,
                 ntp: clock::unix(),

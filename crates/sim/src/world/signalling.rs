@@ -16,21 +16,24 @@ impl World {
         let node = &mut self.nodes[index];
         node.connection = Some(connection);
         let (room, identity) = (node.room, node.identity.clone());
+        let first = if reconnect.is_none() { node.client.first_offer() } else { None };
+        let mode = if node.single { SignalMode::V1 } else { SignalMode::V0 };
+        let (add_tracks, publisher_offer) = first.map_or((Vec::new(), None), |(tracks, offer)| (tracks, Some(offer)));
         let video = VideoGrant { room_join: true, room: "sim".to_owned(), ..VideoGrant::default() };
         let join = Join {
             connection,
             claims: Claims { sub: identity.clone(), exp: 2_000_000_000, video: Some(video), ..Claims::default() },
             identity,
             client: pb::ClientInfo { protocol: 17, ..Default::default() },
-            mode: SignalMode::V0,
+            mode,
             auto_subscribe: true,
             adaptive_stream: false,
             auto_subscribe_data_track: false,
             disable_ice_lite: false,
             metadata: None,
             attributes: Vec::new(),
-            add_tracks: Vec::new(),
-            publisher_offer: None,
+            add_tracks,
+            publisher_offer,
             reconnect,
         };
         self.input(room, Input::Join(Box::new(join)));
