@@ -138,8 +138,11 @@ for (const workers of ['own', 'shared']) {
 
     test('the room panics', { timeout: 90_000 }, async () => {
       const room = freshRoom();
+      await server.rooms.createRoom({ name: room, metadata: 'a call' });
+      const listed = await server.roomAsListed(room);
       const parties = await gather(server, room);
       await survives(server, room, parties, { room }, parties.map(({ identity }) => identity));
+      assert.deepEqual(await server.roomAsListed(room), listed);
     });
   });
 }

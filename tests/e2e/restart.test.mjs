@@ -32,18 +32,13 @@ async function joinFromPage(room, identity, options) {
   return tab;
 }
 
-const roomAsListed = async (room) => {
-  const [{ sid, metadata }] = await server.rooms.listRooms([room]);
-  return { sid, metadata };
-};
-
 for (const connections of [1, 2]) {
   describe(`${connections} peer connection${connections > 1 ? 's' : ''}`, { skip: isReference }, () => {
     for (const how of ['SIGTERM', 'SIGKILL']) {
       test(`a page and a native client go on after ${how}`, async () => {
         const room = freshRoom();
         await server.rooms.createRoom({ name: room, metadata: 'a call' });
-        const listed = await roomAsListed(room);
+        const listed = await server.roomAsListed(room);
         const tab = await joinFromPage(room, 'page', { singlePeerConnection: connections === 1 });
         await tab.call('publishPicture', '#0000ff');
         await tab.call('publishTone', 1400);
@@ -58,7 +53,7 @@ for (const connections of [1, 2]) {
         await server.exited;
         await server.start();
         const ready = Date.now();
-        assert.deepEqual(await roomAsListed(room), listed);
+        assert.deepEqual(await server.roomAsListed(room), listed);
         const seen = tab.until('view', [], (view) => ![undefined, sid].includes(view.remotes.python?.sid), 'Python to come back', 30_000)
           .then(() => Promise.all([tab.frames('python', 'camera', 5), tab.pitch('python', 1000)]))
           .then(() => Date.now() - ready);

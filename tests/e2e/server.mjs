@@ -107,6 +107,12 @@ class Server {
     if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`);
   }
 
+  // What of a room stays the same in all its lives.
+  async roomAsListed(room) {
+    const [{ sid, metadata }] = await this.rooms.listRooms([room]);
+    return { sid, metadata };
+  }
+
   // Samples of one metric: label text -> value.
   async metric(name) {
     const text = await (await fetch(this.metricsUrl, { signal: AbortSignal.timeout(5000) })).text();

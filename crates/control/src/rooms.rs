@@ -336,7 +336,7 @@ impl Rooms {
     ) -> Result<(mpsc::Sender<Mail>, Option<pb::Room>), Hindered> {
         let shared = &self.0;
         let mut hindrance = None;
-        let found = self.find_or_make(name, |key| {
+        let found = self.find_or_make(name, None, |key| {
             // under the table's lock, as the walk over it in `shutdown`
             hindrance = self.phase().hindrance();
             let (now, clock) = moment();
@@ -349,10 +349,11 @@ impl Rooms {
     fn find_or_make(
         &self,
         name: &str,
+        broken: Option<RoomKey>,
         make: impl FnOnce(RoomKey) -> Option<Room>,
     ) -> Option<(mpsc::Sender<Mail>, Option<pb::Room>)> {
         let mut made = None;
-        let inbox = self.0.table.find_or_insert(name, |key| {
+        let inbox = self.0.table.find_or_insert(name, broken, |key| {
             let mut room = make(key)?;
             if let Some(saved) = room.take_saved() {
                 self.0.store.later(saved::changes(name, &saved));

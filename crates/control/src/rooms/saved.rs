@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use sluicegate_contract::RoomKey;
+use sluicegate_proto::pb;
 use sluicegate_room::saved::{Saved, Vacancy};
 use sluicegate_room::{Room, RoomConfig};
 
@@ -36,15 +38,40 @@ impl Rooms {
         let rooms = saved.len();
         for saved in saved {
             let name = saved.info.name.clone();
-            self.find_or_make(&name, |key| {
-                let (now, clock) = moment();
-                let config: Arc<RoomConfig> = Arc::clone(&self.0.config);
-                Some(Room::restore(now, config, key, saved, clock, entropy::random()))
-            });
+            self.find_or_make(&name, None, |key| Some(self.made_of(saved, key)));
         }
         self.0.phases.reach(Phase::Serving);
         Ok(rooms)
     }
+
+    /// Puts a room as it was stored last in the place of a broken one: who comes back comes to the same. False: it is over.
+    pub(super) async fn remake(&self, name: &str, broken: RoomKey) -> bool {
+        // the next process makes it again
+        if self.phase() == Phase::Stopping {
+            return true;
+        }
+        match load_one(&self.0.store, name).await {
+            Ok(Some(saved)) => self.find_or_make(name, Some(broken), |key| Some(self.made_of(saved, key))).is_some(),
+            Ok(None) => false,
+            Err(error) => {
+                tracing::error!(%error, "the room cannot be made again");
+                false
+            }
+        }
+    }
+
+    fn made_of(&self, saved: Saved, key: RoomKey) -> Room {
+        let (now, clock) = moment();
+        let config: Arc<RoomConfig> = Arc::clone(&self.0.config);
+        Room::restore(now, config, key, saved, clock, entropy::random())
+    }
+}
+
+async fn load_one(store: &Store, name: &str) -> Result<Option<Saved>, StoreError> {
+    let Some(info) = store.get(&ROOMS, name).await? else { return Ok(None) };
+    let internal = store.get(&ROOM_INTERNAL, name).await?.unwrap_or_default();
+    let vacancy = store.get(&ROOM_EMPTY, name).await?.map(|text| read_vacancy(name, &text)).transpose()?;
+    Ok(Some(Saved { info: pb::Room { name: name.to_owned(), ..info }, internal, vacancy }))
 }
 
 async fn load(store: &Store) -> Result<Vec<Saved>, StoreError> {
@@ -79,8 +106,6 @@ fn read_vacancy(name: &str, text: &Text) -> Result<Vacancy, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use sluicegate_proto::pb;
-
     use super::*;
 
     #[tokio::test]

@@ -166,7 +166,7 @@ mod tests {
         let ((inbox, mut mails), (media, _events)) = (mpsc::channel(1), mpsc::channel(1));
         inbox.try_send(Mail::Shutdown).unwrap();
         let info = pb::Room { num_participants: 60, ..Default::default() };
-        rooms.0.table.find_or_insert("a", |_| Some((Doors { inbox, media }, info)));
+        rooms.0.table.find_or_insert("a", None, |_| Some((Doors { inbox, media }, info)));
         let other = rooms.0.table.inbox("z").unwrap();
         let stopping = tokio::spawn(async move { rooms.shutdown(watch::channel(true).1).await });
         tokio::time::timeout(Duration::from_secs(20), other.closed()).await.unwrap();

@@ -57,14 +57,15 @@ impl Table {
         self.lock().by_name.values().map(|entry| (entry.inbox.clone(), size(&entry.snapshot))).collect()
     }
 
-    /// The room of this name; where there is none, what `make` makes with the next key.
+    /// The room of this name; where there is none, or it is the `broken` one, what `make` makes with the next key.
     pub fn find_or_insert(
         &self,
         name: &str,
+        broken: Option<RoomKey>,
         make: impl FnOnce(RoomKey) -> Option<(Doors, pb::Room)>,
     ) -> Option<mpsc::Sender<Mail>> {
         let mut maps = self.lock();
-        if let Some(entry) = maps.by_name.get(name) {
+        if let Some(entry) = maps.by_name.get(name).filter(|entry| Some(entry.key) != broken) {
             return Some(entry.inbox.clone());
         }
         let key = RoomKey(maps.next_key);
@@ -117,7 +118,7 @@ mod tests {
         let table = Table::default();
         let mut lanes = Vec::new();
         for name in ["slow", "other"] {
-            table.find_or_insert(name, |key| {
+            table.find_or_insert(name, None, |key| {
                 let ((inbox, mails), (media, events)) = (mpsc::channel(1), mpsc::channel(1));
                 // a full inbox is nothing to the media's events
                 inbox.try_send(Mail::Shutdown).unwrap();

@@ -1,7 +1,7 @@
 //! One room's task: feeds the machine, carries out its effects in order, keeps its deadlines.
 //!
-//! Waits for nobody but the worker's command lane. A panic of the machine, or a lost event of the media plane, ends this room
-//! only: its sessions are taken out of the media plane and its clients told to join again.
+//! Waits for nobody but the worker's command lane. A panic of the machine, or a lost event of the media plane, ends this task
+//! only: its sessions are taken out of the media plane and its clients told to join again, in a room made of what is stored.
 
 mod effects;
 
@@ -110,6 +110,7 @@ pub fn spawn(rooms: Rooms, name: String, key: RoomKey, room: Room, mailbox: Mail
 
 async fn run(mut task: Task, mut mailbox: Mailbox, registration: Registration) {
     let mut shown = Vec::new();
+    let mut is_remade = false;
     if let Err(broken) = task.live(&mut mailbox).await {
         shown = task.forwards.origins();
         match broken {
@@ -120,9 +121,10 @@ async fn run(mut task: Task, mut mailbox: Mailbox, registration: Registration) {
             Broken::Overrun => tracing::error!("the media plane's reports were lost; the participants are told to join again"),
         }
         task.abandon().await;
+        is_remade = task.rooms.remake(&task.name, task.key).await;
     }
     // Before the name is free for another room, whose rows come later.
-    if !task.is_kept {
+    if !task.is_kept && !is_remade {
         task.rooms.0.store.later(saved::deletions(&task.name));
     }
     // Nobody finds the room any more; who has found it already gets back what he sent.
@@ -286,7 +288,7 @@ mod tests {
     use crate::placement::{WorkerPort, Workers};
 
     #[tokio::test]
-    async fn a_room_that_lost_events_ends_and_its_name_is_free() {
+    async fn a_room_that_lost_events_is_made_again() {
         let (commands, _worker) = mpsc::channel(1);
         let metrics = Arc::new(Metrics::default());
         let meters = tokio::sync::watch::channel(Default::default()).1;
@@ -303,8 +305,7 @@ mod tests {
         }
         assert_eq!(metrics.facts(Fact::RoomOverrun), 1);
         inbox.closed().await;
-        assert!(!rooms.exists("a"));
-        let again = rooms.create(pb::CreateRoomRequest { name: "a".to_owned(), ..Default::default() }).await.unwrap();
-        assert_ne!(made.sid, again.sid);
+        assert_eq!(rooms.list(&[]), [made]);
+        assert!(!inbox.same_channel(&rooms.0.table.inbox("a").unwrap()), "another task");
     }
 }

@@ -65,7 +65,7 @@ async fn elsewhere_it_gets_neither() {
 #[tokio::test]
 async fn in_development_it_panics_for_the_asking() {
     let mut server = start(|_| {}).await;
-    let (mut ann, _) = server.join("ann").await;
+    let (mut ann, joined) = server.join("ann").await;
     for (what, status) in [
         ("", 400),
         ("worker=x", 400),
@@ -93,6 +93,8 @@ async fn in_development_it_panics_for_the_asking() {
     let leave = ann.until(|message| if let Response::Leave(leave) = message { Some(leave) } else { None }).await;
     assert_eq!(leave.action(), pb::leave_request::Action::Reconnect);
     assert_eq!(server.metric("sluicegate_panics_total").await, 1);
+    let (_ann, again) = server.join("ann").await;
+    assert_eq!(again.room.map(|room| room.sid), joined.room.map(|room| room.sid), "the same room");
 }
 
 /// An operator's own key is for nobody who merely reaches the port.
