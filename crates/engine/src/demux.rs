@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sluicegate_transport::ice;
+use sluicegate_transport::ice::{self, TransactionId};
 
 /// A transport's slab index.
 pub type TransportIndex = u32;
@@ -21,6 +21,9 @@ pub struct Path {
 
 /// Proven addresses a transport may hold: a client probes from each of its interfaces to each of ours, and may roam.
 pub const ADDRESSES_PER_TRANSPORT_MAX: usize = 32;
+
+/// Checks whose answers are awaited from strangers' addresses: of all transports that begin at the same time.
+const AWAITED_MAX: usize = 128;
 
 /// New paths of a transport at once, and how long it takes until one more is free: every interface of a client with every address of
 /// ours, for two networks.
@@ -50,6 +53,8 @@ pub struct Demux {
     released: Vec<Path>,
     by_path: HashMap<Path, TransportIndex>,
     by_ufrag: HashMap<Box<str>, TransportIndex>,
+    /// Checks of ours to where no peer has been heard from, oldest first: the answer may come before the peer's own check.
+    awaited: VecDeque<(TransactionId, TransportIndex)>,
     /// What each transport holds, oldest first; looked up by index only.
     held: HashMap<TransportIndex, Held>,
 }
@@ -102,6 +107,19 @@ impl Demux {
         self.by_ufrag.get(ufrag).copied()
     }
 
+    /// A transport sent a check to where nobody has been heard from yet.
+    pub fn await_answer(&mut self, transport: TransportIndex, id: TransactionId) {
+        if self.awaited.len() == AWAITED_MAX {
+            self.awaited.pop_front();
+        }
+        self.awaited.push_back((id, transport));
+    }
+
+    /// Whose check this is the answer to.
+    pub fn awaited(&self, id: &TransactionId) -> Option<TransportIndex> {
+        self.awaited.iter().find(|(known, _)| known == id).map(|(_, transport)| *transport)
+    }
+
     /// A transport answers to these user name fragments and to no others: the one in use, and that of a restart which was offered.
     pub fn set_ufrags(&mut self, transport: TransportIndex, in_use: &str, offered: &str) {
         let held = self.held.entry(transport).or_default();
@@ -149,6 +167,7 @@ impl Demux {
 
     /// Forgets everything of a transport.
     pub fn remove(&mut self, transport: TransportIndex) {
+        self.awaited.retain(|(_, whose)| *whose != transport);
         let Some(held) = self.held.remove(&transport) else { return };
         for ufrag in held.ufrags {
             self.by_ufrag.remove(&ufrag);
@@ -279,6 +298,17 @@ mod tests {
         assert_eq!([demux.by_ufrag("a"), demux.by_ufrag("d")], [None, Some(1)]);
         demux.remove(1);
         assert_eq!(demux.by_ufrag("d"), None);
+    }
+
+    #[test]
+    fn answers_find_who_asked() {
+        let mut demux = Demux::default();
+        for id in 0..=AWAITED_MAX as u8 {
+            demux.await_answer(u32::from(id % 2), [id; 12]);
+        }
+        assert_eq!([demux.awaited(&[0; 12]), demux.awaited(&[1; 12]), demux.awaited(&[2; 12])], [None, Some(1), Some(0)]);
+        demux.remove(1);
+        assert_eq!([demux.awaited(&[1; 12]), demux.awaited(&[2; 12])], [None, Some(0)]);
     }
 
     #[test]

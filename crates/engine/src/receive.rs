@@ -29,7 +29,8 @@ impl Engine {
 
     fn receive_stun(&mut self, now: Instant, path: Path, known: Option<u32>, datagram: &[u8]) {
         let named = ice::stun_username_ufrag(datagram).and_then(|ufrag| self.demux.by_ufrag(ufrag));
-        let Some(link) = named.or(known) else {
+        let asked = || ice::answered_check(datagram).and_then(|id| self.demux.awaited(&id));
+        let Some(link) = named.or(known).or_else(asked) else {
             self.meters.dropped_strangers += 1;
             return;
         };
@@ -48,6 +49,10 @@ impl Engine {
             && state.paths.expects(path, &id)
             && ice::verify_answer(datagram, connection.remote_password())
         {
+            if !self.demux.learn(now, link, path) {
+                self.meters.dropped_strangers += 1;
+                return;
+            }
             state.answered(now, path, &id);
         }
         self.follow_path(now, link, before);

@@ -94,6 +94,9 @@ impl Engine {
         let Some(state) = self.links.get_mut(link as usize) else { return };
         if let Some(check) = ice::own_check(contents) {
             state.paths.check_sent(path, check);
+            if self.demux.by_path(&path).is_none() {
+                self.demux.await_answer(link, check.id);
+            }
         }
         if contents.first().is_some_and(|first| (20..64).contains(first)) {
             match state.paths.in_use() {
