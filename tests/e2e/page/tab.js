@@ -209,6 +209,7 @@
     },
     // The strongest frequency heard from somebody's microphone.
     pitch(identity) {
+      window.tab.received();
       const analyser = listeners.get(identity);
       if (!analyser) return null;
       const decibels = new Float32Array(analyser.frequencyBinCount);
