@@ -94,6 +94,8 @@ pub(crate) enum JoinAnswer {
 
 /// How often a join or a call looks for the room again when it meets one that is ending.
 const ATTEMPTS: usize = 5;
+/// How far ahead of now tokens may be taken back.
+const REVOCATION_AHEAD_SECS_MAX: u64 = 24 * 3600;
 /// The whole of a join, from the request to the room's answer (LiveKit: 3 s, three times).
 const JOIN_WAIT: Duration = Duration::from_secs(9);
 
@@ -218,9 +220,9 @@ impl Rooms {
 
     /// A call to one room.
     pub async fn ask(&self, name: &str, call: ApiCall) -> Result<ApiReply, ApiError> {
-        let inbox = self.0.table.inbox(name).ok_or_else(|| self.unanswered())?;
+        let inbox = self.0.table.inbox(name).ok_or_else(|| self.unanswered(name))?;
         let is_durable = matches!(call, ApiCall::UpdateMetadata { .. });
-        let reply = ask(&inbox, call).await.unwrap_or_else(|| Err(self.unanswered()))?;
+        let reply = ask(&inbox, call).await.unwrap_or_else(|| Err(self.unanswered(name)))?;
         if is_durable {
             self.stored().await?;
         }
@@ -241,6 +243,10 @@ impl Rooms {
         // those of an earlier process come first
         if let (Phase::Starting, Some(text)) = (self.phase(), self.phase().hindrance()) {
             return Err(ApiError::Unavailable(text.to_owned()));
+        }
+        // one in milliseconds would lock this identity out for ever
+        if floor > unix_secs().saturating_add(REVOCATION_AHEAD_SECS_MAX) {
+            return Err(ApiError::InvalidArgument("revoke_token_ts, in Unix seconds, is more than a day ahead".to_owned()));
         }
         let revocations = &self.0.revocations;
         let full = |_| ApiError::ResourceExhausted("too many tokens are revoked; nobody was removed".to_owned());
@@ -285,22 +291,30 @@ impl Rooms {
 
     /// DeleteRoom: returns when the name is free again.
     pub async fn delete(&self, name: &str) -> Result<(), ApiError> {
-        let inbox = self.0.table.inbox(name).ok_or_else(|| self.unanswered())?;
-        let answer = ask(&inbox, ApiCall::Delete).await;
-        inbox.closed().await;
-        match answer {
-            Some(answer) => drop(answer?),
-            // it ended just before: for good, or for the next process
-            None if self.phase() == Phase::Stopping => return Err(self.unanswered()),
-            None => {}
+        let mut inbox = self.0.table.inbox(name).ok_or_else(|| self.unanswered(name))?;
+        for _ in 0..ATTEMPTS {
+            let answer = ask(&inbox, ApiCall::Delete).await;
+            inbox.closed().await;
+            match (answer, self.0.table.inbox(name)) {
+                (Some(answer), _) => {
+                    answer?;
+                    return self.stored().await;
+                }
+                (None, _) if self.phase() == Phase::Stopping => return Err(self.unanswered(name)),
+                // it ended just before
+                (None, None) => return self.stored().await,
+                // it broke just before, and was made again
+                (None, Some(again)) => inbox = again,
+            }
         }
-        self.stored().await
+        Err(self.unanswered(name))
     }
 
-    /// Of a room that is not there (any more).
-    fn unanswered(&self) -> ApiError {
+    /// Of a room that is not there (any more), or broke while it was asked and is there again.
+    fn unanswered(&self, name: &str) -> ApiError {
         match self.phase() {
             Phase::Stopping => ApiError::Unavailable("the server is shutting down".to_owned()),
+            _ if self.exists(name) => ApiError::Unavailable("the room was just made again; ask once more".to_owned()),
             _ => no_such_room(),
         }
     }
@@ -319,7 +333,7 @@ impl Rooms {
     }
 
     /// A worker's report goes to its room; one for a room that is over goes nowhere. A room that does not keep up has lost
-    /// something and ends; nobody waits for it.
+    /// something and is made again; nobody waits for it.
     pub fn route(&self, event: Event) {
         let room = event.room();
         if !self.0.table.route(event) {

@@ -221,7 +221,8 @@ impl Room {
             self.tell_hidden(now, index);
             self.reconcile_own_tracks(index);
         } else if before != self.participant_info(index) || is_new {
-            let pace = if new_tracks.is_empty() && !is_new { Pace::Repeatable } else { Pace::AtOnce };
+            let is_urgent = is_new || !new_tracks.is_empty() || was_hidden != is_hidden;
+            let pace = if is_urgent { Pace::AtOnce } else { Pace::Repeatable };
             self.tell(now, index, Audience::Others, pace);
         }
         if !was_active && let Some(info) = self.participant_info(index).filter(|_| info.state == ACTIVE) {

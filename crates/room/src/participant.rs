@@ -25,8 +25,9 @@ pub struct Participant {
     pub attributes: BTreeMap<String, String>,
     pub kind: pb::participant_info::Kind,
     pub kind_details: Vec<i32>,
-    /// As the token spells it, for refreshed tokens.
+    /// As the token spells them, for refreshed tokens; a connection that only publishes is somebody else than its token.
     pub kind_claim: String,
+    pub token_identity: String,
     pub grant: VideoGrant,
     pub permission: pb::ParticipantPermission,
     pub tokens: crate::tokens::Tokens,
@@ -120,16 +121,17 @@ impl Participant {
         Self {
             session,
             sid,
-            identity,
             name: String::new(),
             metadata: String::new(),
             attributes: BTreeMap::new(),
             kind: pb::participant_info::Kind::Standard,
             kind_details: Vec::new(),
             kind_claim: String::new(),
+            token_identity: identity.clone(),
             grant: VideoGrant::default(),
             permission: pb::ParticipantPermission::default(),
             tokens: Default::default(),
+            identity,
             client,
             joined_at_ms: 0,
             version: 1,
@@ -253,7 +255,7 @@ impl Participant {
     /// What a fresh token of this participant says.
     pub fn refreshed_grants(&self) -> RefreshedGrants {
         RefreshedGrants {
-            identity: self.identity.clone(),
+            identity: self.token_identity.clone(),
             name: self.name.clone(),
             metadata: self.metadata.clone(),
             attributes: self.attributes.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),

@@ -29,7 +29,7 @@ struct DataTrack {
 
 /// Where the tracks of a participant are that another room shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lent {
+pub struct Places {
     tracks: Vec<(TrackKey, WorkerKey)>,
     data_tracks: Vec<(DataTrackKey, WorkerKey)>,
 }
@@ -37,10 +37,10 @@ pub struct Lent {
 /// Tracks of other rooms.
 impl Placement {
     /// What the other room's placement must know.
-    pub fn lend(&self, forwarded: &Forwarded) -> Lent {
+    pub fn lend(&self, forwarded: &Forwarded) -> Places {
         let track = |key: &TrackKey| self.tracks.get(key).map(|(worker, _)| (*key, *worker));
         let data_track = |key: &DataTrackKey| self.data_tracks.get(key).map(|track| (*key, track.worker));
-        Lent {
+        Places {
             tracks: forwarded.tracks.iter().filter_map(|(key, ..)| track(key)).collect(),
             data_tracks: forwarded.data_tracks.iter().filter_map(|(key, _)| data_track(key)).collect(),
         }
@@ -48,7 +48,7 @@ impl Placement {
 
     /// The tracks of another room's participant, in place of what was lent of it before. Only subscriptions are routed by them: what
     /// ends or mutes a track its own room says.
-    pub fn borrow(&mut self, source: SessionKey, lent: &Lent) {
+    pub fn borrow(&mut self, source: SessionKey, lent: &Places) {
         self.give_back(source);
         self.tracks.extend(lent.tracks.iter().map(|(track, worker)| (*track, (*worker, source))));
         let data_track = |worker| DataTrack { worker, session: source, far: BTreeSet::new() };
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(routed(&mut borrower, subscribe(1)), [(0, "Subscribe".to_owned())]);
         assert_eq!(routed(&mut borrower, subscribe(2)), [(1, "Subscribe from 0".to_owned())]);
         assert_eq!(routed(&mut borrower, Command::RemoveSession { session: session(1) }), []);
-        borrower.borrow(session(1), &Lent::default());
+        borrower.borrow(session(1), &Places::default());
         assert!(borrower.tracks.is_empty());
         borrower.borrow(session(1), &lent);
         borrower.give_back(session(1));

@@ -304,17 +304,33 @@ fn a_new_track_is_never_offered_to_whom_it_is_forbidden() {
             state: TransportState::Connected,
         }));
     }
-    for all_participants in [false, true, false] {
-        crowd.signal(
-            0,
-            Message::SubscriptionPermission(pb::SubscriptionPermission { all_participants, track_permissions: Vec::new() }),
-        );
-    }
-    crowd.signal(0, Message::AddTrack(camera()));
-    let track = crowd.newest_track.take().unwrap();
-    crowd.input(Input::Media(Event::TrackStarted { track, codec: Codec::Vp8, mid: "1".into(), rids: Vec::new() }));
+    let say = |crowd: &mut Crowd, all_participants| {
+        let said = pb::SubscriptionPermission { all_participants, track_permissions: Vec::new() };
+        crowd.signal(0, Message::SubscriptionPermission(said));
+    };
+    let publish = |crowd: &mut Crowd, cid: &str| {
+        crowd.signal(0, Message::AddTrack(pb::AddTrackRequest { cid: cid.to_owned(), ..camera() }));
+        let track = crowd.newest_track.take().unwrap();
+        crowd.input(Input::Media(Event::TrackStarted { track, codec: Codec::Vp8, mid: "1".into(), rids: Vec::new() }));
+        crowd.wait(Duration::from_secs(1));
+    };
+    // the second of two words, which waits while the first was carried out at once
+    say(&mut crowd, true);
+    say(&mut crowd, false);
+    say(&mut crowd, true);
     crowd.wait(Duration::from_secs(1));
+    say(&mut crowd, true);
+    say(&mut crowd, false);
+    crowd.wait(Duration::from_millis(1));
+    say(&mut crowd, true);
+    say(&mut crowd, false);
+    publish(&mut crowd, "forbidden");
     assert_eq!(crowd.subscriptions, 0);
+    say(&mut crowd, true);
+    crowd.wait(Duration::from_secs(1));
+    assert_eq!(crowd.subscriptions, 1);
+    publish(&mut crowd, "allowed");
+    assert_eq!(crowd.subscriptions, 2);
 }
 
 fn sid_of_the_track(crowd: &mut Crowd) -> String {

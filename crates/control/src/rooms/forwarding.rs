@@ -5,7 +5,7 @@
 //! of its room, the receiver's end is that the other room shows it no more.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::FuturesUnordered;
@@ -14,11 +14,11 @@ use sluicegate_contract::SessionKey;
 use sluicegate_proto::pb;
 use sluicegate_room::input::{ApiCall, RequestId};
 use sluicegate_room::output::{ApiError, ApiReply};
-use sluicegate_room::placement::{Lent, Placement};
+use sluicegate_room::placement::{Placement, Places};
 use sluicegate_room::{Forwarded, Input};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{ATTEMPTS, Hindered, Mail, Rooms, ask, no_such_room};
+use super::{ATTEMPTS, Hindered, Mail, Rooms, no_such_room};
 
 /// Other rooms that one participant is shown in.
 const FORWARDS_MAX: usize = 64;
@@ -27,7 +27,7 @@ const FORWARDS_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Described {
     forwarded: Forwarded,
-    lent: Lent,
+    places: Places,
 }
 
 /// A participant that is to be shown.
@@ -36,10 +36,19 @@ pub(crate) struct Showing {
     /// Its own room, and its identity there.
     pub of: (String, String),
     described: watch::Receiver<Arc<Described>>,
+    /// While it lives the participant is shown, or about to be.
+    sign: Arc<()>,
+}
+
+/// One of the rooms that show a participant, as the participant's own room knows it.
+struct Lent {
+    describe: watch::Sender<Arc<Described>>,
+    /// Gone at once when the other room stops, where its receiver may wait for its turn to be dropped.
+    sign: Weak<()>,
 }
 
 /// What its own room says; None: the other room shows it already.
-pub(crate) type Lending = Result<Option<watch::Receiver<Arc<Described>>>, ApiError>;
+pub(crate) type Lending = Result<Option<(watch::Receiver<Arc<Described>>, Arc<()>)>, ApiError>;
 
 /// Whom the other room's end reached: a new description, or none any more.
 type News = (SessionKey, Option<watch::Receiver<Arc<Described>>>);
@@ -50,7 +59,7 @@ pub(super) struct Forwards {
     /// Questions to the own room that it has not answered: which room asks.
     lending: HashMap<RequestId, (String, oneshot::Sender<Lending>)>,
     /// By participant of the own room: the rooms that show it.
-    lent: HashMap<SessionKey, HashMap<String, watch::Sender<Arc<Described>>>>,
+    lent: HashMap<SessionKey, HashMap<String, Lent>>,
     /// Participants of other rooms that the own room has not yet accepted.
     arriving: HashMap<RequestId, (Showing, oneshot::Sender<Result<(), ApiError>>)>,
     /// Those that are shown here.
@@ -61,6 +70,7 @@ pub(super) struct Forwards {
 struct Shown {
     of: (String, String),
     watching: AbortHandle,
+    _sign: Arc<()>,
 }
 
 impl Drop for Shown {
@@ -82,8 +92,8 @@ impl Forwards {
         let source = forwarded.source;
         let Some(rooms) = self.lent.get_mut(&source) else { return };
         let is_over = forwarded.info.state() == pb::participant_info::State::Disconnected;
-        let described = Arc::new(Described { lent: placement.lend(&forwarded), forwarded });
-        rooms.retain(|_, room| room.send(Arc::clone(&described)).is_ok());
+        let described = Arc::new(Described { places: placement.lend(&forwarded), forwarded });
+        rooms.retain(|_, room| room.sign.strong_count() > 0 && room.describe.send(Arc::clone(&described)).is_ok());
         if is_over || rooms.is_empty() {
             self.lent.remove(&source);
         }
@@ -109,17 +119,18 @@ impl Forwards {
     fn lent_to(&mut self, to: String, answer: Result<ApiReply, ApiError>, placement: &Placement) -> Lending {
         let ApiReply::Forwarded(forwarded) = answer? else { return Err(unexpected()) };
         let rooms = self.lent.entry(forwarded.source).or_default();
-        rooms.retain(|_, room| !room.is_closed());
+        rooms.retain(|_, room| room.sign.strong_count() > 0 && !room.describe.is_closed());
         if rooms.contains_key(&to) {
             return Ok(None);
         }
         if rooms.len() >= FORWARDS_MAX {
             return Err(ApiError::ResourceExhausted(format!("the participant is forwarded to {FORWARDS_MAX} rooms already")));
         }
-        let described = Described { lent: placement.lend(&forwarded), forwarded: *forwarded };
-        let (room, watcher) = watch::channel(Arc::new(described));
-        rooms.insert(to, room);
-        Ok(Some(watcher))
+        let described = Described { places: placement.lend(&forwarded), forwarded: *forwarded };
+        let (describe, watcher) = watch::channel(Arc::new(described));
+        let sign = Arc::new(());
+        rooms.insert(to, Lent { describe, sign: Arc::downgrade(&sign) });
+        Ok(Some((watcher, sign)))
     }
 }
 
@@ -169,14 +180,14 @@ impl Forwards {
     }
 
     fn arrived(&mut self, showing: Showing, answer: Result<ApiReply, ApiError>, placement: &mut Placement) -> Result<(), ApiError> {
-        let Showing { of, described } = showing;
+        let Showing { of, described, sign } = showing;
         let source = described.borrow().forwarded.source;
         if let Err(error) = answer {
             placement.give_back(source);
             return Err(error);
         }
         let watching = watch_on(&self.news, source, described);
-        self.shown.insert(source, Shown { of, watching });
+        self.shown.insert(source, Shown { of, watching, _sign: sign });
         Ok(())
     }
 }
@@ -198,7 +209,7 @@ fn watch_on(
 /// The newest description; its tracks are known to the placement before the machine hears of them.
 fn take(described: &mut watch::Receiver<Arc<Described>>, placement: &mut Placement) -> Forwarded {
     let described = Arc::clone(&described.borrow_and_update());
-    placement.borrow(described.forwarded.source, &described.lent);
+    placement.borrow(described.forwarded.source, &described.places);
     described.forwarded.clone()
 }
 
@@ -214,17 +225,16 @@ impl Rooms {
         for _ in 0..ATTEMPTS {
             let source = self.0.table.inbox(&room).ok_or_else(no_such_room)?;
             // before a room is made for nobody
-            ask(&source, ApiCall::GetParticipant { identity: identity.clone() }).await.unwrap_or_else(|| Err(no_such_room()))?;
+            let (identity, to) = (identity.clone(), destination_room.clone());
+            let lending = question(&source, |answer| Mail::Forward { identity: identity.clone(), to, answer }).await;
+            let Some((described, sign)) = lending.unwrap_or_else(|| Err(no_such_room()))? else { return Ok(()) };
             if !may_create && !self.exists(&destination_room) {
                 return Err(no_such_room());
             }
             let create = pb::CreateRoomRequest { name: destination_room.clone(), ..Default::default() };
             let hindered = |Hindered(text): Hindered| ApiError::Unavailable(text.to_owned());
             let (destination, _) = self.find_or_create(&destination_room, create).map_err(hindered)?;
-            let (identity, to) = (identity.clone(), destination_room.clone());
-            let lending = question(&source, |answer| Mail::Forward { identity: identity.clone(), to, answer }).await;
-            let Some(described) = lending.unwrap_or_else(|| Err(no_such_room()))? else { return Ok(()) };
-            let showing = Showing { of: (room.clone(), identity), described };
+            let showing = Showing { of: (room.clone(), identity), described, sign };
             if let Some(answer) = question(&destination, |answer| Mail::Show { showing: Box::new(showing), answer }).await {
                 return answer;
             }
@@ -239,7 +249,7 @@ impl Rooms {
             let (rooms, destination_room) = (self.clone(), destination.to_owned());
             tokio::spawn(async move {
                 let request = pb::ForwardParticipantRequest { room, identity, destination_room };
-                if let Err(error) = rooms.forward_participant(request, true).await {
+                if let Err(error) = rooms.forward_participant(request, false).await {
                     tracing::warn!(%error, "a participant that was shown in a room that broke is not shown there any more");
                 }
             });

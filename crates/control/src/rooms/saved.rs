@@ -29,6 +29,17 @@ pub fn deletions(name: &str) -> [Change; 3] {
     [ROOMS.delete(name), ROOM_INTERNAL.delete(name), ROOM_EMPTY.delete(name)]
 }
 
+/// What became of a room that broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remade {
+    /// It is there again.
+    Made,
+    /// Its rows stay: the next process, or nobody, makes it of them.
+    Kept,
+    /// There was nothing to make it of.
+    Gone,
+}
+
 impl Rooms {
     /// Makes the rooms of an earlier process again and opens the doors; says how many there are.
     pub async fn restore(&self) -> Result<usize, StoreError> {
@@ -44,20 +55,19 @@ impl Rooms {
         Ok(rooms)
     }
 
-    /// Puts a room as it was stored last in the place of a broken one: who comes back comes to the same. False: it is over.
-    pub(super) async fn remake(&self, name: &str, broken: RoomKey) -> bool {
-        // the next process makes it again
-        if self.phase() == Phase::Stopping {
-            return true;
-        }
-        match load_one(&self.0.store, name).await {
-            Ok(Some(saved)) => self.find_or_make(name, Some(broken), |key| Some(self.made_of(saved, key))).is_some(),
-            Ok(None) => false,
+    /// Puts a room as it was stored last in the place of a broken one: who comes back comes to the same.
+    pub(super) async fn remake(&self, name: &str, broken: RoomKey) -> Remade {
+        let saved = match load_one(&self.0.store, name).await {
+            Ok(Some(saved)) => saved,
+            Ok(None) => return Remade::Gone,
             Err(error) => {
-                tracing::error!(%error, "the room cannot be made again");
-                false
+                tracing::error!(%error, "the room cannot be made again now");
+                return Remade::Kept;
             }
-        }
+        };
+        // the phase under the table's lock, as where rooms are made: a room that comes after the walk of a stop would never be told
+        let make = |key| (self.phase() != Phase::Stopping).then(|| self.made_of(saved, key));
+        if self.find_or_make(name, Some(broken), make).is_some() { Remade::Made } else { Remade::Kept }
     }
 
     fn made_of(&self, saved: Saved, key: RoomKey) -> Room {

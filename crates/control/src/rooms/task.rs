@@ -6,11 +6,12 @@
 mod effects;
 
 use std::collections::{BTreeSet, HashMap};
-use std::future::pending;
+use std::future::{pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt as _;
 use sluicegate_contract::{Command, Event, RoomKey, SessionKey, WorkerKey};
 use sluicegate_proto::pb;
 use sluicegate_proto::pb::signal_response::Message;
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
 use super::forwarding::Forwards;
+use super::saved::Remade;
 use super::{JoinAnswer, JoinMail, Mail, Rooms, refresh, saved};
 use crate::metrics::{Fact, Kind, Tally};
 use crate::ws::frame::Frame;
@@ -63,6 +65,8 @@ struct Task {
     is_over: bool,
     /// It ends with the process and is made again by the next one.
     is_kept: bool,
+    /// DeleteRoom was asked for: however it ends, it does not come again.
+    is_deleted: bool,
 }
 
 struct Connection {
@@ -104,15 +108,14 @@ pub fn spawn(rooms: Rooms, name: String, key: RoomKey, room: Room, mailbox: Mail
         overrun: BTreeSet::new(),
         is_over: false,
         is_kept: false,
+        is_deleted: false,
     };
     tokio::spawn(run(task, mailbox, registration).instrument(span));
 }
 
 async fn run(mut task: Task, mut mailbox: Mailbox, registration: Registration) {
-    let mut shown = Vec::new();
-    let mut is_remade = false;
+    let mut remade = Remade::Gone;
     if let Err(broken) = task.live(&mut mailbox).await {
-        shown = task.forwards.origins();
         match broken {
             Broken::Panicked => {
                 task.rooms.0.metrics.count(Fact::Panic);
@@ -121,15 +124,21 @@ async fn run(mut task: Task, mut mailbox: Mailbox, registration: Registration) {
             Broken::Overrun => tracing::error!("the media plane's reports were lost; the participants are told to join again"),
         }
         task.abandon().await;
-        is_remade = task.rooms.remake(&task.name, task.key).await;
+        if !task.is_deleted {
+            remade = task.rooms.remake(&task.name, task.key).await;
+        }
     }
+    // Those who were shown here are seen to be shown no more before anybody can ask for them again.
+    let shown = std::mem::take(&mut task.forwards).origins();
     // Before the name is free for another room, whose rows come later.
-    if !task.is_kept && !is_remade {
+    if !task.is_kept && remade == Remade::Gone {
         task.rooms.0.store.later(saved::deletions(&task.name));
     }
     // Nobody finds the room any more; who has found it already gets back what he sent.
     task.rooms.0.table.remove(&task.name, task.key);
-    task.rooms.forward_again(shown, &task.name);
+    if remade == Remade::Made {
+        task.rooms.forward_again(shown, &task.name);
+    }
     let Mailbox { mut mails, events } = mailbox;
     drop(events);
     mails.close();
@@ -149,10 +158,13 @@ impl Task {
         let mut in_a_row = 0;
         while !self.is_over {
             let deadline = self.room.poll_timeout().map(|(at, _)| at);
+            // however busy the media plane is
+            let news = (in_a_row >= EVENTS_IN_A_ROW_MAX).then(|| self.forwards.next().now_or_never().flatten()).flatten();
             // The media plane goes first, because nobody slows it down; clients are slowed down by waiting here.
             let input = tokio::select! {
                 biased;
                 () = at(deadline) => None,
+                () = ready(()), if news.is_some() => news.map(|news| self.forwards.open(news, &mut self.placement)),
                 event = mailbox.events.recv(), if in_a_row < EVENTS_IN_A_ROW_MAX || mailbox.mails.is_empty() => {
                     in_a_row += 1;
                     Some(Input::Media(event.ok_or(Broken::Overrun)?))
@@ -218,7 +230,8 @@ impl Task {
             }
             Mail::Api { call, answer } => {
                 // the next process must not make it again, also where this one is stopping
-                self.is_kept &= !matches!(*call, ApiCall::Delete);
+                self.is_deleted |= matches!(*call, ApiCall::Delete);
+                self.is_kept &= !self.is_deleted;
                 let request = self.next_request();
                 self.asking.insert(request, answer);
                 Input::Api { request, call }

@@ -171,6 +171,10 @@ async fn who_is_not_forwarded() {
         let answer = ask(&server, "ForwardParticipant", &token, identity, to).await;
         assert_eq!(answer.code(), (status, code.to_owned()), "{identity} to {to}: {}", answer.text());
     }
+    // made for nobody
+    assert_eq!(forward(&server, "hid", "new").await.status, 412);
+    let rooms = server.json("ListRooms", &json!({})).await.json();
+    assert!(rooms["rooms"].as_array().unwrap().iter().all(|room| room["name"] != "new"));
     // to so many rooms and no more; one that ended makes room
     for number in 0..64 {
         assert_eq!(forward(&server, "ann", &format!("r{number}")).await.status, 200);
@@ -190,24 +194,45 @@ async fn no_room_is_made_where_a_join_would_make_none() {
     assert_eq!(forward(&server, "ann", "other").await.status, 200);
 }
 
-#[tokio::test]
-async fn a_room_that_breaks_shows_it_again() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_breaks_shows_them_again() {
+    const SHOWN: [&str; 6] = ["ann", "bea", "cid", "dan", "eve", "fay"];
     let server = start(|_| {}).await;
-    let (mut ann, _) = server.join("ann").await;
     let (mut ben, _) = elsewhere(&server, "ben").await;
-    assert_eq!(forward(&server, "ann", "other").await.status, 200);
-    news(&mut ben, |info| info.identity == "ann").await;
-    assert_eq!(server.fault("room=other").await.status, 200);
-    let leave = ben.until(|message| if let Response::Leave(leave) = message { Some(leave) } else { None }).await;
-    assert_eq!(leave.action(), pb::leave_request::Action::Reconnect);
-    let (mut ben, found) = elsewhere(&server, "ben").await;
-    // it may be back before him or after
-    if found.is_empty() {
-        news(&mut ben, |info| info.identity == "ann").await;
+    let mut shown = Vec::new();
+    for identity in SHOWN {
+        shown.push(server.join(identity).await.0);
+        assert_eq!(forward(&server, identity, "other").await.status, 200);
+        news(&mut ben, |info| info.identity == identity).await;
     }
-    // and its own room knows
-    ann.send(pb::signal_request::Message::Leave(pb::LeaveRequest::default())).await;
+    for _ in 0..5 {
+        assert_eq!(server.fault("room=other").await.status, 200);
+        let leave = ben.until(|message| if let Response::Leave(leave) = message { Some(leave) } else { None }).await;
+        assert_eq!(leave.action(), pb::leave_request::Action::Reconnect);
+        let found;
+        (ben, found) = elsewhere(&server, "ben").await;
+        // they may be back before him or after
+        for identity in SHOWN.into_iter().filter(|identity| !found.iter().any(|info| info.identity == *identity)) {
+            news(&mut ben, |info| info.identity == identity).await;
+        }
+    }
+    // and their own room knows
+    shown[0].send(pb::signal_request::Message::Leave(pb::LeaveRequest::default())).await;
     news(&mut ben, |info| info.identity == "ann" && info.state() == pb::participant_info::State::Disconnected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_ended_there_can_be_asked_for_at_once() {
+    let server = start(|_| {}).await;
+    let (_ann, _) = server.join("ann").await;
+    let other = signed(&claims("", |grant| (grant.room_admin, grant.room) = (true, "other".to_owned())));
+    for _ in 0..50 {
+        assert_eq!(forward(&server, "ann", "other").await.status, 200);
+        let list = json!({ "room": "other" }).to_string();
+        let listed = server.twirp("RoomService/ListParticipants", &other, "application/json", list.as_bytes()).await.json();
+        assert_eq!(listed["participants"].as_array().map(Vec::len), Some(1), "{listed}");
+        assert_eq!(server.json("DeleteRoom", &json!({ "room": "other" })).await.status, 200);
+    }
 }
 
 #[tokio::test]

@@ -227,7 +227,13 @@ async fn what_was_taken_back_stays_so_and_takes_back_what_came_of_it() {
         let mut ann = server.connect(&path(&begun(now - 10))).await.unwrap();
         // signed in the very second of the revocation, or after it
         let old = refreshed(&mut ann).await;
+        // a second connection that only publishes has another identity, and no other token
+        let mut publishing = server.connect(&format!("{}&publish=x", path(&begun(now - 10)))).await.unwrap();
+        let published = refreshed(&mut publishing).await;
         assert_eq!(server.json("RemoveParticipant", &revoke).await.status, 200);
+        assert_eq!(server.connect(&path(&published)).await.err(), Some((401, "the token was revoked".to_owned())));
+        let in_ms = serde_json::json!({ "room": "room", "identity": "ann", "revoke_token_ts": now * 1000 });
+        assert_eq!(server.json("RemoveParticipant", &in_ms).await.code(), (400, "invalid_argument".to_owned()));
         assert_eq!(store.counts().waiting, 0, "it is on the disk");
         let new = begun(now);
         let mut ann = server.connect(&path(&new)).await.unwrap();

@@ -135,6 +135,7 @@ impl Room {
             kind: kind_of(&join.claims.kind),
             kind_details: join.claims.kind_details.iter().filter_map(|detail| kind_detail(detail)).collect(),
             kind_claim: join.claims.kind.clone(),
+            token_identity: Some(join.claims.identity()).filter(|said| !said.is_empty()).unwrap_or(&join.identity).to_owned(),
             grant,
             permission,
             tokens: Tokens::new(&join.claims),
