@@ -1,6 +1,6 @@
 // A participant on @livekit/rtc-node: the native client, in this process.
 import { AudioFrame, AudioSource, AudioStream, LocalAudioTrack, Room, RoomEvent, TrackKind, TrackPublishOptions, TrackSource, dispose } from '@livekit/rtc-node';
-import { eventually } from './wait.mjs';
+import { eventually, pause } from './wait.mjs';
 
 const WATCHED = [
   RoomEvent.ParticipantConnected, RoomEvent.ParticipantDisconnected, RoomEvent.TrackPublished, RoomEvent.TrackSubscribed,
@@ -95,7 +95,8 @@ class NodePeer {
   async leave() {
     this.stopSaying();
     this.sounding = false;
-    await this.feeding;
+    // a source whose track is nowhere takes no frame any more
+    await Promise.race([this.feeding, pause(2000)]);
     await this.room.disconnect();
   }
 }
