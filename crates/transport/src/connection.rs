@@ -18,7 +18,7 @@ use crate::address::{self, Carrier, LocalAddress};
 use crate::certificate::Certificate;
 use crate::data::{Channels, MESSAGE_MAX, SCTP_BUFFER_MAX};
 use crate::dtls_keys::{self, KeySlot};
-use crate::ice::{self, Admission, Binding, RemoteAddresses};
+use crate::ice::{self, Admission, Answers, Binding, RemoteAddresses};
 use crate::srtp::{Opener, Profile, Sealer, SrtpKeys};
 
 pub use crate::data::{ChannelId, ChannelPromise};
@@ -116,6 +116,7 @@ pub struct Connection {
     keys: Option<SrtpKeys>,
     dtls_active: bool,
     remote_addresses: RemoteAddresses,
+    answers: Answers,
     channels: Channels,
     outputs: VecDeque<Output>,
     timeout: Option<Instant>,
@@ -164,6 +165,7 @@ impl Connection {
             keys: None,
             dtls_active: false,
             remote_addresses: RemoteAddresses::default(),
+            answers: Answers::new(config.candidates.iter().map(|local| local.address)),
             channels: Channels::default(),
             outputs: VecDeque::new(),
             timeout: Some(now),
@@ -301,7 +303,7 @@ impl Connection {
         self.settle(result.map_err(|error| error.to_string()));
     }
 
-    /// str0m remembers each address that an authentic check came from, so their number is bounded here.
+    /// str0m remembers each address that an authentic check came from or that an answer tells, so their numbers are bounded here.
     fn admits(&mut self, carrier: Carrier, source: SocketAddr, datagram: &[u8]) -> bool {
         match ice::binding(datagram) {
             Some(Binding::Request) => {
@@ -315,7 +317,11 @@ impl Connection {
                     Admission::TooMany => false,
                 }
             }
-            Some(Binding::Response) => true,
+            Some(Binding::Response) => match ice::answered_check(datagram) {
+                Some(id) => self.answers.admits(&id, || ice::mapped_address(datagram, &self.remote_pwd)),
+                // of an error, as where the roles collide, nothing is remembered
+                None => true,
+            },
             None => false,
         }
     }
@@ -419,6 +425,9 @@ impl Connection {
                     let (source, destination) = (transmit.source, transmit.destination);
                     // of other protocols we have no candidates
                     let Some(carrier) = Carrier::of(transmit.proto) else { continue };
+                    if let Some(check) = ice::own_check(&transmit.contents) {
+                        self.answers.asked(check.id);
+                    }
                     self.outputs.push_back(Output::Transmit { carrier, source, destination, contents: transmit.contents.to_vec() });
                 }
                 Ok(RtcOutput::Event(event)) => self.event(event),

@@ -11,6 +11,12 @@ use str0m::net::Protocol;
 
 use crate::TransportError;
 
+mod answers;
+
+pub(crate) use answers::Answers;
+#[cfg(test)]
+pub(crate) use answers::MAPPED_ADDRESSES_MAX;
+
 /// Remote candidates that are taken between two ICE restarts; a client has a handful per interface.
 pub const REMOTE_CANDIDATES_MAX: usize = 64;
 /// Addresses of a peer, told by candidates or by authentic checks, in the life of a connection: str0m forgets none.
@@ -97,8 +103,14 @@ pub fn answered_check(datagram: &[u8]) -> Option<TransactionId> {
 
 /// Whether a response is authentic, with the peer's password.
 pub fn verify_answer(datagram: &[u8], password: &str) -> bool {
-    let message = StunMessage::parse(datagram).ok();
-    message.is_some_and(|message| message.is_successful_binding_response() && message.verify(password.as_bytes(), sha1_hmac))
+    mapped_address(datagram, password).is_some()
+}
+
+/// Where the peer says that our check came from; none where the response is not authentic.
+pub(crate) fn mapped_address(datagram: &[u8], password: &str) -> Option<SocketAddr> {
+    let message = StunMessage::parse(datagram).ok()?;
+    let authentic = message.is_successful_binding_response() && message.verify(password.as_bytes(), sha1_hmac);
+    authentic.then(|| message.mapped_address())?
 }
 
 /// Characters of a user name fragment that name the worker.
@@ -140,7 +152,7 @@ fn word(datagram: &[u8], at: usize) -> Option<u16> {
     datagram.get(at..)?.first_chunk().map(|word| u16::from_be_bytes(*word))
 }
 
-fn sha1_hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
+pub(crate) fn sha1_hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
     let mut context = hmac::Context::with_key(&hmac::Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, key));
     for part in parts {
         context.update(part);

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
+use str0m::ice::StunMessage;
+
 use super::*;
+use crate::ice::MAPPED_ADDRESSES_MAX;
 
 struct Pair {
     now: Instant,
@@ -176,6 +179,60 @@ fn channels_open_from_both_sides_and_survive_an_ice_restart() {
     assert_eq!(pair.ends[1].send_data(now, ours, true, b"after"), Sent::Queued);
     pair.run(Duration::from_secs(2));
     assert_eq!(pair.data(0).last(), Some(&b"after".to_vec()));
+}
+
+/// What end 0 answers to a check of end 1 that it says came from `mapped`.
+fn answer(pair: &Pair, check: &[u8], mapped: SocketAddr) -> Vec<u8> {
+    let id = StunMessage::parse(check).unwrap().trans_id();
+    let mut bytes = vec![0; 200];
+    let password = pair.ends[0].local_password().as_bytes();
+    let length = StunMessage::binding_reply(id, mapped).to_bytes(Some(password), &mut bytes, crate::ice::sha1_hmac).unwrap();
+    bytes.truncate(length);
+    bytes
+}
+
+#[test]
+fn an_answer_counts_once_and_its_addresses_are_few() {
+    let mut pair = Pair::controlled_by(1, false);
+    pair.start();
+    pair.run(Duration::from_secs(1));
+    for port in 7000..7012 {
+        pair.ends[1].add_remote_candidate(&format!("candidate:1 1 udp 9 10.0.0.9 {port} typ host")).unwrap();
+    }
+    let mut checks = Vec::new();
+    for _ in 0..50 {
+        pair.now += Duration::from_millis(100);
+        pair.ends[1].handle_timeout(pair.now);
+        while let Some(output) = pair.ends[1].poll_output() {
+            let Output::Transmit { contents, .. } = output else { continue };
+            checks.extend(crate::ice::own_check(&contents).map(|_| contents));
+        }
+    }
+    assert!(checks.len() >= 12, "{} checks", checks.len());
+    let seen_as = |n: u16| SocketAddr::new(ADDRESSES[1].ip(), 9000 + n);
+    let admits = |pair: &mut Pair, datagram: &[u8]| pair.ends[1].admits(Carrier::Udp, ADDRESSES[0], datagram);
+    let first = answer(&pair, &checks[0], seen_as(0));
+    let mut forged = first.clone();
+    forged[30] ^= 1;
+    assert!(!admits(&mut pair, &forged), "not authentic");
+    assert!(admits(&mut pair, &first), "which costs the peer's own answer nothing");
+    let again = answer(&pair, &checks[0], seen_as(1));
+    assert!(!admits(&mut pair, &again), "answered before");
+    let mut stranger = checks[0].clone();
+    stranger[12] ^= 1;
+    let stranger = answer(&pair, &stranger, seen_as(0));
+    assert!(!admits(&mut pair, &stranger), "nobody asked that");
+    for (n, check) in (1..).zip(&checks[1..10]) {
+        let answer = answer(&pair, check, seen_as(n));
+        assert_eq!(admits(&mut pair, &answer), usize::from(n) < MAPPED_ADDRESSES_MAX, "address {n}");
+    }
+    for (check, known) in checks[10..12].iter().zip([seen_as(3), ADDRESSES[1]]) {
+        let answer = answer(&pair, check, known);
+        assert!(admits(&mut pair, &answer), "known, or our own");
+    }
+    let mut conflict = first;
+    conflict[1] = 0x11;
+    assert!(admits(&mut pair, &conflict), "str0m judges errors itself");
 }
 
 /// How long a controlling end may take from the restart to its next nomination: a check there and back, and the nomination.
