@@ -12,12 +12,13 @@ use sluicegate_transport::ice::{OwnCheck, TransactionId};
 use crate::demux::Path;
 
 /// Nothing on the path in use for this long, but a sign of life on another one: the client is there now. Clients check every 2.5 s to
-/// 5 s, and reports come each second where there is media.
-const SILENT_AFTER: Duration = Duration::from_secs(3);
+/// 5 s, we ourselves every 3 s, to which the answer may take a while; and reports come each second where there is media.
+const SILENT_AFTER: Duration = Duration::from_secs(4);
 /// Checks of ours whose answers are waited for: one every 50 ms at the most.
 const OWN_CHECKS_MAX: usize = 16;
-/// Paths that we nominated since the last restart, one better than the other.
-const NOMINATED_MAX: usize = 8;
+/// Paths that we nominated since the last restart, one better than the other, and still check. If there are more, the one checked
+/// least lately is forgotten: it may have died.
+const NOMINATED_MAX: usize = 16;
 
 #[derive(Debug)]
 pub struct Paths {
@@ -30,12 +31,26 @@ pub struct Paths {
     /// What was in use has gone: whatever is alive is better.
     lost: bool,
     own_checks: ArrayVec<(TransactionId, Path, bool), OWN_CHECKS_MAX>,
-    nominated: ArrayVec<Path, NOMINATED_MAX>,
+    /// Those that we nominated, the one checked last at the end, each with its rank: whoever was nominated later is better.
+    nominated: ArrayVec<(Path, u32), NOMINATED_MAX>,
+    /// The rank that was given last.
+    last_rank: u32,
+    /// The rank of the nomination that was taken last. A better one may have been answered sooner than a worse one of before.
+    taken: u32,
 }
 
 impl Paths {
     pub fn new(now: Instant) -> Self {
-        Self { in_use: None, heard: now, other: None, lost: false, own_checks: ArrayVec::new(), nominated: ArrayVec::new() }
+        Self {
+            in_use: None,
+            heard: now,
+            other: None,
+            lost: false,
+            own_checks: ArrayVec::new(),
+            nominated: ArrayVec::new(),
+            last_rank: 0,
+            taken: 0,
+        }
     }
 
     pub fn in_use(&self) -> Option<Path> {
@@ -53,15 +68,25 @@ impl Paths {
 
     /// An authentic check of the peer came.
     pub fn checked(&mut self, now: Instant, path: Path, nominates: bool) {
-        if nominates || self.is_needed(now) {
+        if nominates {
             self.take(path);
+        } else if self.is_needed(now) {
+            self.replace(path);
         }
         self.heard(now, path);
     }
 
     /// We sent a check. str0m says USE-CANDIDATE with each check of a pair that it ever nominated, so only the first one of a path is a
-    /// nomination.
+    /// nomination, and has its rank from then on.
     pub fn check_sent(&mut self, path: Path, check: OwnCheck) {
+        if check.nominates {
+            let known = self.nominated.iter().position(|(known, _)| *known == path).map(|at| self.nominated.remove(at));
+            if self.nominated.is_full() {
+                self.nominated.remove(0);
+            }
+            let nomination = known.unwrap_or_else(|| (path, self.next_rank()));
+            self.nominated.push(nomination);
+        }
         if self.own_checks.is_full() {
             self.own_checks.remove(0);
         }
@@ -77,9 +102,12 @@ impl Paths {
     pub fn answered(&mut self, now: Instant, path: Path, id: &TransactionId) {
         let Some(at) = self.own_checks.iter().position(|(known, from, _)| known == id && *from == path) else { return };
         let (_, _, nominates) = self.own_checks.remove(at);
-        let is_first = nominates && !self.nominated.contains(&path) && self.nominated.try_push(path).is_ok();
-        if is_first || self.is_needed(now) {
+        let rank = self.nominated.iter().find(|(known, _)| nominates && *known == path).map(|(_, rank)| *rank);
+        if let Some(rank) = rank.filter(|rank| *rank > self.taken) {
+            self.taken = rank;
             self.take(path);
+        } else if self.is_needed(now) {
+            self.replace(path);
         }
         self.heard(now, path);
     }
@@ -109,6 +137,23 @@ impl Paths {
     pub fn restarted(&mut self) {
         self.own_checks.clear();
         self.nominated.clear();
+        self.taken = self.last_rank;
+    }
+
+    fn next_rank(&mut self) -> u32 {
+        self.last_rank = self.last_rank.saturating_add(1);
+        self.last_rank
+    }
+
+    /// The one in use is silent, or gone: `path` stands in for it, for as long as it is. str0m knows nothing of that and nominates
+    /// nothing anew, so an answer from there counts as a new nomination.
+    fn replace(&mut self, path: Path) {
+        if let Some(silent) = self.in_use.filter(|silent| *silent != path)
+            && let Some(at) = self.nominated.iter().position(|(known, _)| *known == silent)
+        {
+            self.nominated[at].1 = self.next_rank();
+        }
+        self.take(path);
     }
 
     fn take(&mut self, path: Path) {
@@ -161,11 +206,11 @@ mod tests {
         paths.checked(at(10.5), path(2), false);
         assert_eq!(paths.in_use(), Some(path(1)), "another way is tried beside the one in use");
         paths.heard(at(12.0), path(1));
-        paths.checked(at(14.9), path(2), false);
+        paths.checked(at(15.9), path(2), false);
         assert_eq!(paths.in_use(), Some(path(1)));
-        paths.checked(at(15.0), path(3), false);
+        paths.checked(at(16.0), path(3), false);
         assert_eq!(paths.in_use(), Some(path(3)), "the NAT gave it another address");
-        paths.checked(at(15.1), path(2), true);
+        paths.checked(at(16.1), path(2), true);
         assert_eq!(paths.in_use(), Some(path(2)));
     }
 
@@ -209,10 +254,56 @@ mod tests {
         paths.begun(at(0.0), path(1));
         paths.check_sent(path(1), check(1, false));
         paths.answered(at(2.5), path(1), &[1; 12]);
-        paths.checked(at(5.0), path(2), false);
+        paths.checked(at(6.0), path(2), false);
         assert_eq!(paths.in_use(), Some(path(1)));
-        paths.checked(at(5.5), path(2), false);
+        paths.checked(at(6.5), path(2), false);
         assert_eq!(paths.in_use(), Some(path(2)));
+    }
+
+    #[test]
+    fn the_better_of_our_nominations_stays_whichever_is_answered_first() {
+        let mut b = Begin::new();
+        let now = b.at(0.0);
+        let paths = &mut b.1;
+        // the worse one first, and its answer takes longer
+        paths.check_sent(path(1), check(1, true));
+        paths.check_sent(path(2), check(2, true));
+        for (id, port) in [(2, 2), (1, 1)] {
+            paths.answered(now, path(port), &[id; 12]);
+            assert_eq!(paths.in_use(), Some(path(2)), "the answer of {port}");
+        }
+        // however many there were before, the newest counts
+        for id in 3..60 {
+            paths.check_sent(path(2), check(200, true));
+            paths.check_sent(path(u16::from(id)), check(id, true));
+            paths.answered(now, path(u16::from(id)), &[id; 12]);
+            assert_eq!(paths.in_use(), Some(path(u16::from(id))));
+        }
+        paths.answered(now, path(2), &[200; 12]);
+        assert_eq!(paths.in_use(), Some(path(59)), "one that is checked all the time is no new one");
+    }
+
+    #[test]
+    fn media_returns_to_the_nominated_path_that_was_silent() {
+        let mut b = Begin::new();
+        let at = |secs: f32| b.0 + Duration::from_secs_f32(secs);
+        let paths = &mut b.1;
+        for (id, port) in [(1, 2), (2, 1)] {
+            paths.check_sent(path(port), check(id, true));
+            paths.answered(at(0.0), path(port), &[id; 12]);
+        }
+        for round in 1..4u8 {
+            let then = f32::from(round) * 10.0;
+            paths.check_sent(path(1), check(10 + round, true));
+            paths.check_sent(path(2), check(20 + round, true));
+            paths.answered(at(then), path(2), &[20 + round; 12]);
+            assert_eq!(paths.in_use(), Some(path(2)), "the other one is silent");
+            paths.answered(at(then + 0.5), path(1), &[10 + round; 12]);
+            assert_eq!(paths.in_use(), Some(path(1)), "it is back");
+            paths.check_sent(path(2), check(30 + round, true));
+            paths.answered(at(then + 1.0), path(2), &[30 + round; 12]);
+            assert_eq!(paths.in_use(), Some(path(1)));
+        }
     }
 
     #[test]
@@ -231,7 +322,7 @@ mod tests {
         paths.checked(at(1.2), path(4), false);
         assert_eq!(paths.in_use(), Some(path(4)), "nobody nominates it, but there is no other");
         paths.checked(at(1.3), path(5), false);
-        paths.gone(at(5.0), path(4));
+        paths.gone(at(6.0), path(4));
         assert_eq!(paths.in_use(), None, "that was long ago");
     }
 }
