@@ -131,7 +131,8 @@ impl Command {
                 | Fault::Check(session)
                 | Fault::Flush(session)
                 | Fault::Data(session)
-                | Fault::DataTrack(session),
+                | Fault::DataTrack(session)
+                | Fault::Removal(session),
             ) => Some(*session),
             Self::RemoveTrack { .. }
             | Self::MuteTrack { .. }
@@ -157,6 +158,8 @@ pub enum Fault {
     Data(SessionKey),
     /// In the next packet of a data track to it.
     DataTrack(SessionKey),
+    /// In its removal.
+    Removal(SessionKey),
     /// In this worker, outside of any session.
     Worker(WorkerKey),
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sluicegate_contract::command::{AddSession, AddTrack, PcMode, PcTarget, Subscribe};
+use sluicegate_contract::command::{AddSession, AddTrack, Fault, PcMode, PcTarget, Subscribe};
 use sluicegate_contract::entropy::Entropy;
 use sluicegate_contract::event::SubscriptionError;
 use sluicegate_contract::limit::{PENDING_TRACKS_MAX, SUBSCRIPTIONS_PER_SESSION_MAX};
@@ -73,14 +73,17 @@ impl Engine {
             return;
         }
         let index = self.sessions.vacant_key() as u32;
-        let publisher = self.add_link(now, add, index, PcTarget::Publisher);
-        let subscriber = matches!(add.mode, PcMode::Dual { .. }).then(|| self.add_link(now, add, index, PcTarget::Subscriber));
+        // what may panic comes first, so that nothing half made is in any table
+        let publisher = self.make_link(now, add, index, PcTarget::Publisher);
+        let subscriber = matches!(add.mode, PcMode::Dual { .. }).then(|| self.make_link(now, add, index, PcTarget::Subscriber));
+        let publisher = self.insert_link(publisher);
+        let subscriber = subscriber.map(|link| self.insert_link(link));
         self.sessions.insert(Session::new(add, publisher, subscriber, now));
         self.by_session.insert(add.session, index);
         self.touch(index);
     }
 
-    fn add_link(&mut self, now: Instant, add: &AddSession, session: u32, target: PcTarget) -> u32 {
+    fn make_link(&self, now: Instant, add: &AddSession, session: u32, target: PcTarget) -> Link {
         let mut entropy = Entropy::new(add.seed ^ (target as u64 + 1));
         let transport = Transport::new(
             now,
@@ -98,7 +101,6 @@ impl Engine {
                 first_ssrc: entropy.next_u32() >> 1,
             },
         );
-        let ufrag = transport.connection.local_ufrag().to_owned();
         let feedback_ssrc = transport.feedback_ssrc;
         let mut transport = transport;
         if add.tcp_only {
@@ -107,7 +109,12 @@ impl Engine {
         if target == PcTarget::Subscriber {
             transport.negotiation.want_data();
         }
-        let index = self.links.insert(Link::new(now, transport, session, target, feedback_ssrc)) as u32;
+        Link::new(now, transport, session, target, feedback_ssrc)
+    }
+
+    fn insert_link(&mut self, link: Link) -> u32 {
+        let ufrag = link.transport.connection.local_ufrag().to_owned();
+        let index = self.links.insert(link) as u32;
         self.demux.set_ufrags(index, &ufrag, &ufrag);
         index
     }
@@ -115,6 +122,7 @@ impl Engine {
     pub(crate) fn remove_session(&mut self, now: Instant, key: SessionKey) {
         let Some(index) = self.by_session.remove(&key) else { return };
         self.forget_awaited(key, None);
+        self.check_fault(index, Fault::Removal);
         let Some(session) = self.sessions.get_mut(index as usize) else { return };
         let (publications, subscriptions) = (std::mem::take(&mut session.publications), std::mem::take(&mut session.subscriptions));
         for publication in publications {

@@ -11,7 +11,6 @@ use sluicegate_contract::time::WallClock;
 use sluicegate_contract::{Command, Event, SessionKey, TrackKey, WorkerKey};
 use sluicegate_transport::address::{Carrier, LocalAddress};
 use sluicegate_transport::certificate::Certificate;
-use sluicegate_transport::ice;
 
 use crate::data::up::UpQueue;
 use crate::data_track::DataTracks;
@@ -65,7 +64,7 @@ pub struct Engine {
     // warm
     pub(crate) sessions: Slab<Session>,
     pub(crate) dirty: Vec<u32>,
-    /// Whose turn it is, where many have theirs in a row: what a panic costs.
+    /// Whose turn it is, where many have theirs in a row, or where a datagram's address does not say it: what a panic costs.
     pub(crate) serving: Option<u32>,
     pub(crate) timers: Timers,
     /// Sessions with data messages to send, in turn; and since when.
@@ -120,6 +119,9 @@ impl Engine {
 
     /// Carries out one command. Unknown keys are ignored: what they named is gone.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
+        if let Command::AddSession(add) = &command {
+            return self.contain_beginning(add.session, |engine| engine.command(now, command));
+        }
         let session = command.session();
         self.contain(now, |engine| engine.command(now, command), |_| session);
     }
@@ -135,10 +137,11 @@ impl Engine {
     pub fn handle_known(&mut self, now: Instant, path: Path, known: Known, datagram: &mut [u8]) {
         self.meters.datagrams_up += 1;
         self.meters.bytes_up += datagram.len() as u64;
+        self.serving = None;
         let outcome = catch_unwind(AssertUnwindSafe(|| self.receive(now, path, known.0, datagram)));
         self.bear(now, outcome, |engine| {
-            let link = known.0.or_else(|| engine.demux.by_ufrag(ice::stun_username_ufrag(datagram)?))?;
-            engine.key_of(engine.links.get(link as usize)?.session)
+            let of_path = || engine.links.get(known.0? as usize).map(|state| state.session);
+            engine.key_of(engine.serving.or_else(of_path)?)
         });
     }
 

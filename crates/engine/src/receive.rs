@@ -35,6 +35,7 @@ impl Engine {
             return;
         };
         if let Some(session) = self.links.get(link as usize).map(|state| state.session) {
+            self.serving = Some(session);
             self.check_fault(session, Fault::Check);
         }
         let Some(state) = self.links.get_mut(link as usize) else { return };
