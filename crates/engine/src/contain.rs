@@ -91,7 +91,7 @@ impl Engine {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
 
@@ -111,18 +111,18 @@ mod tests {
         SessionKey { room: RoomKey(1), index }
     }
 
-    fn from(port: u16) -> SocketAddr {
+    pub(crate) fn from(port: u16) -> SocketAddr {
         SocketAddr::from(([198, 51, 100, 1], port))
     }
 
     /// Sessions 0 and 1, each with one PeerConnection; session 0 has been heard from at port 5000.
-    fn engine(now: Instant) -> Engine {
+    pub(crate) fn engine(now: Instant) -> Engine {
         let mut engine = Engine::new(EngineConfig {
             worker: WorkerKey::local(0),
             candidates: vec![LocalAddress::udp(SocketAddr::from(([192, 0, 2, 1], 7882)))],
             certificate: Certificate::generate().unwrap(),
             wall_clock: WallClock::new(now, Duration::ZERO),
-            shares_port: false,
+            shares_port: true,
         });
         for index in 0..2 {
             let add = AddSession {
@@ -143,7 +143,7 @@ mod tests {
         engine
     }
 
-    fn link(engine: &Engine, index: u32) -> u32 {
+    pub(crate) fn link(engine: &Engine, index: u32) -> u32 {
         engine.sessions[engine.session_index(key(index)).unwrap() as usize].publisher
     }
 

@@ -63,8 +63,8 @@ impl Engine {
     /// Tells who must know of it where a link's media goes now, if that is not `before`.
     pub(crate) fn follow_path(&mut self, now: Instant, link: u32, before: Option<Path>) {
         let Some(after) = self.links.get(link as usize).and_then(|state| state.paths.in_use()) else { return };
-        if before != Some(after) {
-            self.demux.learn(now, link, after);
+        // what is not learnt must have no socket: nobody would close it
+        if before != Some(after) && self.demux.learn(now, link, after) {
             self.demux.nominated(after, before);
         }
     }
@@ -195,5 +195,36 @@ impl Engine {
         }
         let route = Route { publication: index, layer, rtx };
         self.links.get_mut(link as usize)?.routes.set(header.ssrc, route).then_some(route)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contain::tests::{engine, from, link};
+    use crate::demux::PathNews;
+
+    fn path(port: u16) -> Path {
+        Path { local: 0, remote: from(port) }
+    }
+
+    fn nominated(engine: &mut Engine) -> Vec<Path> {
+        let news = std::iter::from_fn(|| engine.poll_path_news());
+        news.filter_map(|news| if let PathNews::Nominated(path) = news { Some(path) } else { None }).collect()
+    }
+
+    #[test]
+    fn a_path_that_may_not_be_learnt_is_not_nominated() {
+        let now = Instant::now();
+        let mut engine = engine(now);
+        let link = link(&engine, 0);
+        for port in 6000..6100 {
+            engine.demux.learn(now, link, path(port));
+        }
+        engine.links[link as usize].paths.begun(now, path(7000));
+        engine.follow_path(now, link, None);
+        assert_eq!((nominated(&mut engine), engine.has_path(&path(7000))), (Vec::new(), false));
+        engine.follow_path(now + std::time::Duration::from_secs(1), link, None);
+        assert_eq!((nominated(&mut engine), engine.has_path(&path(7000))), (vec![path(7000)], true));
     }
 }
