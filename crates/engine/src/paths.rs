@@ -118,6 +118,11 @@ impl Paths {
         self.heard = now;
     }
 
+    /// There was one in use, which has gone, and no other has taken its place.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// A path is no more. What was alive a moment ago takes the place of the one in use.
     pub fn gone(&mut self, now: Instant, path: Path) {
         self.other = self.other.filter(|(other, _)| *other != path);

@@ -104,7 +104,8 @@ impl Engine {
                 Some(in_use) => path = in_use,
                 // before anybody nominated a pair, DTLS shows which one works
                 // a connection that was closed is no path, whatever str0m still thinks of it
-                None if self.demux.is_stream(&path) && self.demux.by_path(&path) != Some(link) => return,
+                // and one that went to another worker is that one's, whatever a session that is left behind still says there
+                None if (self.demux.is_stream(&path) || state.paths.is_lost()) && self.demux.by_path(&path) != Some(link) => return,
                 None => {
                     state.paths.begun(now, path);
                     self.follow_path(now, link, None);
@@ -200,5 +201,32 @@ impl Engine {
                 self.refresh_want(now, subscription.publication);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contain::tests::{engine, from, link};
+
+    #[test]
+    fn a_path_that_another_worker_has_is_not_taken_back() {
+        let now = Instant::now();
+        let mut engine = engine(now);
+        let link = link(&engine, 0);
+        let path = Path { local: 0, remote: from(5000) };
+        let dtls = [22, 254, 253];
+        engine.transmit(now, link, path, &dtls);
+        assert!(engine.links[link as usize].paths.in_use() == Some(path) && engine.has_path(&path));
+        engine.handle_path_closed(now, &path);
+        for _ in 0..2 {
+            engine.transmit(now, link, path, &dtls);
+            assert!(engine.links[link as usize].paths.in_use().is_none() && !engine.has_path(&path));
+        }
+        // where it still is, DTLS goes on
+        let other = Path { local: 0, remote: from(5001) };
+        assert!(engine.demux.learn(now, link, other));
+        engine.transmit(now, link, other, &dtls);
+        assert_eq!(engine.links[link as usize].paths.in_use(), Some(other));
     }
 }
