@@ -66,7 +66,7 @@ struct Held {
     allowance: Allowance,
 }
 
-/// New paths: each costs the news of it to all workers of the port, and may cost a socket.
+/// New paths, and changes from one to another: each costs the news of it to all workers of the port, or a socket.
 #[derive(Debug, Default)]
 struct Allowance {
     used: u32,
@@ -192,8 +192,12 @@ impl Demux {
         }
     }
 
-    /// Media goes to `path` from now on, and not to `previous` any more.
-    pub fn nominated(&mut self, path: Path, previous: Option<Path>) {
+    /// Media of a transport goes to `path` from now on, and not to `previous` any more. Beyond what it may change in a short time its
+    /// sockets stay where they are, and what comes on `path` is handed over.
+    pub fn nominated(&mut self, now: Instant, transport: TransportIndex, path: Path, previous: Option<Path>) {
+        if self.tells && previous.is_some() && !self.held.entry(transport).or_default().allowance.take(now) {
+            return;
+        }
         if let Some(previous) = previous.filter(|previous| !self.is_stream(previous)) {
             self.tell(PathNews::Left(previous));
         }

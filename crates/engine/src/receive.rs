@@ -65,7 +65,7 @@ impl Engine {
         let Some(after) = self.links.get(link as usize).and_then(|state| state.paths.in_use()) else { return };
         // what is not learnt must have no socket: nobody would close it
         if before != Some(after) && self.demux.learn(now, link, after) {
-            self.demux.nominated(after, before);
+            self.demux.nominated(now, link, after, before);
         }
     }
 
@@ -202,7 +202,7 @@ impl Engine {
 mod tests {
     use super::*;
     use crate::contain::tests::{engine, from, link};
-    use crate::demux::PathNews;
+    use crate::demux::{NEW_PATHS_AT_ONCE_MAX, NEW_PATHS_INTERVAL, PathNews};
 
     fn path(port: u16) -> Path {
         Path { local: 0, remote: from(port) }
@@ -211,6 +211,26 @@ mod tests {
     fn nominated(engine: &mut Engine) -> Vec<Path> {
         let news = std::iter::from_fn(|| engine.poll_path_news());
         news.filter_map(|news| if let PathNews::Nominated(path) = news { Some(path) } else { None }).collect()
+    }
+
+    #[test]
+    fn changes_between_paths_are_few_at_once() {
+        let now = Instant::now();
+        let mut engine = engine(now);
+        let link = link(&engine, 0);
+        assert!(engine.demux.learn(now, link, path(5001)));
+        let mut flip = |now: Instant, times: u16| {
+            for at in 0..times {
+                let paths = &mut engine.links[link as usize].paths;
+                let before = paths.in_use();
+                paths.checked(now, path(5000 + at % 2), true);
+                engine.follow_path(now, link, before);
+            }
+            nominated(&mut engine).len()
+        };
+        // the first is no change; two paths are new
+        assert_eq!(flip(now, 200), 1 + NEW_PATHS_AT_ONCE_MAX as usize - 2);
+        assert_eq!(flip(now + 2 * NEW_PATHS_INTERVAL, 200), 2);
     }
 
     #[test]
