@@ -84,8 +84,10 @@ impl Paths {
             if self.nominated.is_full() {
                 self.nominated.remove(0);
             }
-            let nomination = known.unwrap_or_else(|| (path, self.next_rank()));
-            self.nominated.push(nomination);
+            if known.is_none() {
+                self.last_rank = self.last_rank.saturating_add(1);
+            }
+            self.nominated.push(known.unwrap_or((path, self.last_rank)));
         }
         if self.own_checks.is_full() {
             self.own_checks.remove(0);
@@ -145,18 +147,13 @@ impl Paths {
         self.taken = self.last_rank;
     }
 
-    fn next_rank(&mut self) -> u32 {
-        self.last_rank = self.last_rank.saturating_add(1);
-        self.last_rank
-    }
-
     /// The one in use is silent, or gone: `path` stands in for it, for as long as it is. str0m knows nothing of that and nominates
-    /// nothing anew, so an answer from there counts as a new nomination.
+    /// nothing anew, so the next answer from there counts again, unless a better one was answered meanwhile.
     fn replace(&mut self, path: Path) {
         if let Some(silent) = self.in_use.filter(|silent| *silent != path)
-            && let Some(at) = self.nominated.iter().position(|(known, _)| *known == silent)
+            && let Some((_, rank)) = self.nominated.iter().find(|(known, _)| *known == silent)
         {
-            self.nominated[at].1 = self.next_rank();
+            self.taken = self.taken.min(rank.saturating_sub(1));
         }
         self.take(path);
     }
@@ -308,6 +305,15 @@ mod tests {
             paths.check_sent(path(2), check(30 + round, true));
             paths.answered(at(then + 1.0), path(2), &[30 + round; 12]);
             assert_eq!(paths.in_use(), Some(path(1)));
+        }
+        // what stood in was silent itself: the better one has media again all the same, and then one that is better still
+        paths.check_sent(path(2), check(50, true));
+        paths.answered(at(50.0), path(2), &[50; 12]);
+        paths.checked(at(60.0), path(3), false);
+        for (id, port, then) in [(51, 2, 2), (52, 1, 1), (53, 2, 1), (54, 4, 4), (55, 1, 4)] {
+            paths.check_sent(path(port), check(id, true));
+            paths.answered(at(60.5), path(port), &[id; 12]);
+            assert_eq!(paths.in_use(), Some(path(then)), "check {id}");
         }
     }
 
