@@ -15,7 +15,7 @@ export const KEY = 'devkey';
 export const SECRET = 'secret';
 const READY_MS_MAX = 20_000;
 const STOP_MS_MAX = 8_000;
-const LOG_LINES_MAX = 60000;
+const LOG_LINES_MAX = 400;
 
 // workers: 'own' gives each of two media workers a port of its own, 'shared' both the same one; participants go to them in turn.
 export async function startServer(extraYaml = '', { workers } = {}) {
