@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { startChromium } from './chromium.mjs';
-import { disposeNodePeers } from './node-peer.mjs';
-import { Node, Page, Python } from './party.mjs';
+import { Page, Python } from './party.mjs';
 import { freshRoom, isReference, startServer } from './server.mjs';
 import { eventually } from './wait.mjs';
 
@@ -14,15 +13,15 @@ let chromium;
 const cleanup = [];
 before(async () => { chromium = await startChromium(); });
 afterEach(async () => { for (const step of cleanup.splice(0).reverse()) await step(); });
-after(async () => { await disposeNodePeers(); await chromium?.stop(); });
+after(async () => { await chromium?.stop(); });
 
 async function gather(server, room) {
   const parties = [];
   for (const join of [
     () => Page.join(chromium, server, room, 'single', 1400, '#0000ff', 1),
     () => Page.join(chromium, server, room, 'double', 1800, '#ff0000', 2),
-    () => Python.join(server, room, 'python', parties.length % 2 + 1),
-    () => Node.join(server, room, 'node', 600),
+    () => Python.join(server, room, 'python', 1),
+    () => Python.join(server, room, 'native', 2),
   ]) {
     const party = await join();
     cleanup.push(() => party.end());
@@ -116,7 +115,7 @@ for (const workers of ['own', 'shared']) {
 
     const sessions = async () => [...(await server.metric('sluicegate_worker_sessions')).values()];
 
-    for (const identity of workers === 'own' ? ['single', 'double', 'python', 'node'] : []) {
+    for (const identity of workers === 'own' ? ['single', 'double', 'python', 'native'] : []) {
       test(`the session of ${identity} panics`, { timeout: 90_000 }, async () => {
         const room = freshRoom();
         await survives(server, room, await gather(server, room), { room, identity }, [identity]);

@@ -1,6 +1,5 @@
-// One way to ask different clients the same: a page, the Python client, the Node client, all of whom publish and talk.
-import { RoomEvent, TrackKind } from '@livekit/rtc-node';
-import { joinFromNode } from './node-peer.mjs';
+// One way to ask different clients the same: a page, the native client (in Python), all of whom publish and talk. Not the native client
+// in Node: after one in twenty full reconnects it makes no offer any more, though it has its answer and is asked for another.
 import { joinFromPython } from './python-peer.mjs';
 import { eventually } from './wait.mjs';
 
@@ -113,42 +112,5 @@ export class Python extends Party {
       return Date.now() - (kind === 'audio' ? MEASURING_MS : 0);
     };
     return Math.max(...await Promise.all(other.hasPicture ? [one('audio'), one('video')] : [one('audio')]));
-  }
-}
-
-export class Node extends Party {
-  static async join(server, room, identity, hz) {
-    const node = new Node(identity, hz, false);
-    node.peer = await joinFromNode(server.url, await server.token(room, identity), { listens: true });
-    await node.peer.publishTone(hz);
-    node.peer.keepSaying(identity, SAYING_MS);
-    return node;
-  }
-
-  mark = async () => this.peer.events.length;
-  end = () => this.peer.leave();
-  heard = async () => this.#seen(RoomEvent.DataReceived, 0).map(([bytes]) => new TextDecoder().decode(bytes));
-  remotes = async () => Object.fromEntries([...this.peer.room.remoteParticipants].map(([identity, { sid }]) => [identity, sid]));
-  back = (mark) => eventually(() => this.#seen(RoomEvent.Reconnected, mark).length > 0, BACK_MS_MAX, `${this.identity} to be back`);
-
-  #seen(name, mark) {
-    return this.peer.events.slice(mark).filter((event) => event.name === name).map(({ values }) => values);
-  }
-
-  async isDisturbed(mark) {
-    return [RoomEvent.Reconnecting, RoomEvent.Reconnected, RoomEvent.Disconnected].some((name) => this.#seen(name, mark).length > 0);
-  }
-
-  async traffic(mark) {
-    const of = (name, key) => this.#seen(name, mark).map(([participant]) => ({ [key]: participant.identity }));
-    return [...of(RoomEvent.ParticipantConnected, 'joined'), ...of(RoomEvent.ParticipantDisconnected, 'left')];
-  }
-
-  async receives(other, mark, isAnew) {
-    const isSound = ([, publication, participant]) => participant.identity === other.identity && publication.kind === TrackKind.KIND_AUDIO;
-    const subscribed = () => this.#seen(RoomEvent.TrackSubscribed, isAnew ? mark : 0).some(isSound);
-    await eventually(subscribed, BACK_MS_MAX, `${this.identity} to get a track of ${other.identity}`);
-    await eventually(() => this.peer.hears(other.identity, other.hz), BACK_MS_MAX, `${this.identity} to hear ${other.identity}`);
-    return Date.now();
   }
 }

@@ -1,5 +1,7 @@
 //! A participant of one room is shown in another one, too.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use sluicegate_contract::command::Subscribe;
 use sluicegate_contract::{Command, Event, TrackKey};
@@ -211,9 +213,15 @@ async fn a_room_that_breaks_shows_them_again() {
         assert_eq!(leave.action(), pb::leave_request::Action::Reconnect);
         let found;
         (ben, found) = elsewhere(&server, "ben").await;
-        // they may be back before him or after
-        for identity in SHOWN.into_iter().filter(|identity| !found.iter().any(|info| info.identity == *identity)) {
-            news(&mut ben, |info| info.identity == identity).await;
+        // they may be back before him or after, in any order
+        let mut missing: BTreeSet<String> = SHOWN.map(str::to_owned).into();
+        let mut came = found;
+        loop {
+            missing.retain(|identity| !came.iter().any(|info| info.identity == *identity));
+            if missing.is_empty() {
+                break;
+            }
+            came = ben.until(|message| if let Response::Update(update) = message { Some(update.participants) } else { None }).await;
         }
     }
     // and their own room knows
