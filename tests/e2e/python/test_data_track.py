@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 
 import pytest
 from livekit import rtc
@@ -40,17 +41,18 @@ def test_frames_reach_the_reader(server, connections, size):
             frames = []
             stream = seen[0].subscribe(buffer_size=64)
             reading = asyncio.create_task(read(stream, frames))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 # the subscription is on its way: frames until the first one comes
                 while not frames:
                     track.try_push(frame(0, size))
-                    await asyncio.sleep(0.05)
-            for index in range(1000, 1000 + FRAMES):
-                track.try_push(frame(index, size))
-                await asyncio.sleep(0.05)
-            # nothing is repaired, so one may be lost where the machine is busy; none comes in part
-            await eventually(lambda: len([f for f in frames if number(f) >= 1000]) >= FRAMES * 4 // 5, 10, "frames")
-            counted = [f for f in frames if number(f) >= 1000]
+                    await asyncio.sleep(0.1)
+                # nothing is repaired, so some are lost where the machine is busy; none comes in part
+                for index in itertools.count(1000):
+                    counted = [f for f in frames if number(f) >= 1000]
+                    if len(counted) >= FRAMES:
+                        break
+                    track.try_push(frame(index, size))
+                    await asyncio.sleep(0.1)
             assert [number(f) for f in counted] == sorted({number(f) for f in counted})
             assert all(f.payload == frame(number(f), size).payload and f.user_timestamp == number(f) for f in counted)
             await track.unpublish()
